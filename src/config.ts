@@ -1,0 +1,136 @@
+import { availableParallelism, hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+
+/** The only reader of `process.env`. Everything else is handed the part of `Config` that it needs. */
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const positive = z.coerce.number().int().positive();
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
+
+/** Each variable with its meaning; `docs/operations.md` and the compose file are held against this list by tests. */
+export const environmentSchema = z.object({
+  NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
+  /** Port of the API; 0 takes a free one. */
+  PORT: port.default(4000),
+  HOST: z.string().default('127.0.0.1'),
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL'),
+  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must be a redis:// URL'),
+  /** Put before every Redis key and channel, so that several installations share one server. */
+  REDIS_PREFIX: z.string().regex(/^[\w-]+$/).default('residual'),
+  S3_ENDPOINT: httpUrl,
+  /** The endpoint as clients reach it, for presigned URLs; `S3_ENDPOINT` if unset. */
+  S3_PUBLIC_ENDPOINT: httpUrl.optional(),
+  S3_ACCESS_KEY: z.string().min(1),
+  S3_SECRET_KEY: z.string().min(1),
+  S3_BUCKET: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be a bucket name').default('residual'),
+  S3_REGION: z.string().default('us-east-1'),
+  /** Decoded data sets and the embedded servers' files. */
+  RESIDUAL_DATA_DIR: z.string().default('.residual'),
+  /** The secret of an ADMIN key that exists from the start. */
+  RESIDUAL_ADMIN_KEY: z.string().min(16, 'must have at least 16 characters').optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Bytes of memory that served models may take. */
+  MODEL_CACHE_BYTES: positive.default(1024 ** 3),
+  /** Bytes of one HTTP request's body. */
+  MAX_BODY_BYTES: positive.default(32 * 1024 ** 2),
+  /** Width times height of one image that is decoded. */
+  MAX_IMAGE_PIXELS: positive.default(50_000_000),
+  /** Bytes that one uploaded data set may unpack to. */
+  MAX_DATASET_BYTES: positive.default(64 * 1024 ** 3),
+  /** Threads that one prediction batch computes with. */
+  SERVING_THREADS: positive.default(availableParallelism()),
+  /** Threads that one training step computes with. */
+  TRAINING_THREADS: positive.default(availableParallelism()),
+  /** Port on which a worker answers /healthz and /metrics; unset: none. */
+  WORKER_HTTP_PORT: port.optional(),
+});
+
+export interface Config {
+  readonly production: boolean;
+  readonly logLevel: string;
+  readonly http: { readonly host: string; readonly port: number; readonly maxBodyBytes: number };
+  readonly database: { readonly url: string };
+  readonly redis: { readonly url: string; readonly prefix: string };
+  readonly objects: ObjectsConfig;
+  readonly dataDir: string;
+  readonly adminKey: string | undefined;
+  readonly datasets: { readonly maxBytes: number };
+  readonly images: { readonly maxPixels: number };
+  readonly serving: { readonly cacheBytes: number; readonly threads: number };
+  readonly worker: { readonly host: string; readonly threads: number; readonly httpPort: number | undefined };
+}
+
+export interface ObjectsConfig {
+  readonly endpoint: string;
+  readonly publicEndpoint: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly bucket: string;
+  readonly region: string;
+}
+
+const KNOWN_SECRETS = ['minioadmin', 'postgres', 'password', 'residual', 'changeme', 'secret'];
+
+/**
+ * Parses the environment; all faults are listed at once.
+ * @throws ConfigError
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(given);
+  if (!parsed.success)
+    throw new ConfigError(
+      parsed.error.issues.map(({ path: [name], message }) =>
+        given[String(name)] === undefined ? `${String(name)} is not set` : `${String(name)} ${message}`,
+      ),
+    );
+  const env = parsed.data;
+  if (env.NODE_ENV === 'production') refuseKnownSecrets(env);
+  return deepFreeze({
+    production: env.NODE_ENV === 'production',
+    logLevel: env.LOG_LEVEL,
+    http: { host: env.HOST, port: env.PORT, maxBodyBytes: env.MAX_BODY_BYTES },
+    database: { url: env.DATABASE_URL },
+    redis: { url: env.REDIS_URL, prefix: env.REDIS_PREFIX },
+    objects: {
+      endpoint: env.S3_ENDPOINT,
+      publicEndpoint: env.S3_PUBLIC_ENDPOINT ?? env.S3_ENDPOINT,
+      accessKey: env.S3_ACCESS_KEY,
+      secretKey: env.S3_SECRET_KEY,
+      bucket: env.S3_BUCKET,
+      region: env.S3_REGION,
+    },
+    dataDir: path.resolve(env.RESIDUAL_DATA_DIR),
+    adminKey: env.RESIDUAL_ADMIN_KEY,
+    datasets: { maxBytes: env.MAX_DATASET_BYTES },
+    images: { maxPixels: env.MAX_IMAGE_PIXELS },
+    serving: { cacheBytes: env.MODEL_CACHE_BYTES, threads: env.SERVING_THREADS },
+    worker: { host: hostname(), threads: env.TRAINING_THREADS, httpPort: env.WORKER_HTTP_PORT },
+  });
+}
+
+/** The environment does not make a configuration; `faults` lists everything that is wrong with it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly faults: readonly string[]) {
+    super(`configuration: ${faults.join('; ')}`);
+  }
+}
+
+function refuseKnownSecrets(env: z.infer<typeof environmentSchema>): void {
+  const secrets = {
+    DATABASE_URL: decodeURIComponent(new URL(env.DATABASE_URL).password),
+    S3_SECRET_KEY: env.S3_SECRET_KEY,
+    RESIDUAL_ADMIN_KEY: env.RESIDUAL_ADMIN_KEY,
+  };
+  const faults = Object.entries(secrets)
+    .filter(([, secret]) => secret !== undefined && KNOWN_SECRETS.includes(secret))
+    .map(([name]) => `${name} holds a well-known default secret, which production refuses`);
+  if (faults.length > 0) throw new ConfigError(faults);
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  return Object.freeze(value);
+}

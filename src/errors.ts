@@ -1,0 +1,50 @@
+/**
+ * The table of errors: every failure that a caller can see has its code here. `docs/errors.md` says the same in prose,
+ * and a test holds the two and the GraphQL contract together.
+ */
+export const ERROR_CODES = {
+  UNAUTHENTICATED: { retryable: false, meaning: 'The request carries no key, or one that is wrong, revoked or expired.' },
+  FORBIDDEN: { retryable: false, meaning: "The key's role does not allow this operation." },
+  BAD_USER_INPUT: { retryable: false, meaning: 'An argument is wrong; `extensions.field` is its dotted path.' },
+  NOT_FOUND: { retryable: false, meaning: 'What the request names does not exist.' },
+  CONFLICT: { retryable: false, meaning: 'The request contradicts what is there: a name taken, a run still active.' },
+  PAYLOAD_TOO_LARGE: { retryable: false, meaning: 'The body, a file or a decoded image is larger than the limit.' },
+  RATE_LIMITED: { retryable: true, meaning: 'Too many requests wait already; try again later.' },
+  QUERY_TOO_COMPLEX: { retryable: false, meaning: 'The query asks for more than one request may.' },
+  SERVICE_UNAVAILABLE: { retryable: true, meaning: 'The database, the queue or the object store does not answer; nothing was changed.' },
+  INTERNAL_SERVER_ERROR: { retryable: false, meaning: 'A fault of ours; `extensions.correlationId` finds it in the log.' },
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** A failure that is told to the caller as it stands. Anything else is masked at the edge. */
+export class ResidualError extends Error {
+  override readonly name = 'ResidualError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    /** Dotted path of the argument at fault: `input.optimizer.learningRate`. */
+    readonly field?: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+
+  get retryable(): boolean {
+    return ERROR_CODES[this.code].retryable;
+  }
+}
+
+/** `field` is the dotted path of the argument, `message` names what would be right. */
+export const badInput = (field: string, message: string) => new ResidualError('BAD_USER_INPUT', message, field);
+export const notFound = (message: string, field?: string) => new ResidualError('NOT_FOUND', message, field);
+export const conflict = (message: string, field?: string) => new ResidualError('CONFLICT', message, field);
+export const tooLarge = (message: string, field?: string) => new ResidualError('PAYLOAD_TOO_LARGE', message, field);
+export const unavailable = (message: string, cause?: unknown) =>
+  new ResidualError('SERVICE_UNAVAILABLE', message, undefined, { cause });
+
+/** Proves to the compiler that a `switch` over a union has a case for each member. */
+export function assertExhaustive(value: never): never {
+  throw new Error(`unexpected value: ${JSON.stringify(value)}`);
+}
