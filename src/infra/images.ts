@@ -1,4 +1,4 @@
-import sharp from 'sharp';
+import sharp, { type Metadata } from 'sharp';
 
 /**
  * The one way an image becomes pixels, for data sets and for predictions alike: what a network learned from is what it is
@@ -23,8 +23,9 @@ export class ImageError extends Error {
   }
 }
 
-const FORMATS = ['png', 'jpeg', 'webp'];
-
+// None of the other readers (SVG, TIFF, PDF …) ever sees a byte that somebody sent us.
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({ operation: ['Png', 'Jpeg', 'Webp'].map((format) => `VipsForeignLoad${format}Buffer`) });
 // Images are decoded several at a time already, and the cores belong to the engine: one thread for each of them.
 sharp.concurrency(1);
 // No two images are alike, so a cache of decoded ones only costs memory.
@@ -60,8 +61,7 @@ export async function decodeImage(bytes: Uint8Array, shape: ImageShape, maxPixel
  * @throws ImageError
  */
 export async function probeImage(bytes: Uint8Array, maxPixels: number): Promise<ImageShape> {
-  const { format, width, height, autoOrient, space } = await readMetadata(bytes);
-  if (!FORMATS.includes(format)) throw new ImageError('not-an-image', `${format} is none of PNG, JPEG, WebP`);
+  const { width, height, autoOrient, space } = await readMetadata(bytes);
   if (width * height > maxPixels)
     throw new ImageError('too-large', `${width} x ${height} pixels; at most ${maxPixels} are decoded`);
   return { height: autoOrient.height, width: autoOrient.width, channels: space === 'b-w' || space === 'grey16' ? 1 : 3 };
@@ -75,7 +75,7 @@ export async function encodePng(pixels: Uint8Array, shape: ImageShape): Promise<
     .toBuffer();
 }
 
-async function readMetadata(bytes: Uint8Array): Promise<sharp.Metadata> {
+async function readMetadata(bytes: Uint8Array): Promise<Metadata> {
   try {
     // The limit is ours to check: sharp's own error does not tell too large from broken.
     return await sharp(bytes, { limitInputPixels: false, failOn: 'error' }).metadata();
