@@ -1,3 +1,5 @@
+import { badInput } from '../errors.js';
+
 /** A training plan: what `startTraining` was asked for with every default filled in. It is stored with the run and alone decides it. */
 export interface TrainingPlan {
   readonly epochs: number;
@@ -41,4 +43,113 @@ export interface AugmentationPlan {
   /** Pixels of zero (after normalisation) on each side before a random crop back to size. */
   readonly cropPadding: number;
   readonly horizontalFlip: boolean;
+}
+
+/** What `startTraining` gives of a plan: whatever is null or left out takes the contract's default. */
+export interface PlanInput {
+  readonly epochs?: number | null | undefined;
+  readonly batchSize?: number | null | undefined;
+  readonly optimizer?: Given<OptimizerPlan>;
+  readonly schedule?: Given<SchedulePlan>;
+  readonly augmentation?: Given<AugmentationPlan>;
+  readonly labelSmoothing?: number | null | undefined;
+  readonly engine?: TrainingPlan['engine'] | null | undefined;
+  readonly precision?: TrainingPlan['precision'] | null | undefined;
+  readonly seed?: number | null | undefined;
+}
+type Given<T> = { readonly [K in keyof T]?: T[K] | null | undefined } | null | undefined;
+
+export const MAX_EPOCHS = 10_000;
+export const MAX_BATCH_SIZE = 65_536;
+const MAX_INT = 2 ** 31 - 1;
+
+/**
+ * Fills in every default and refuses what cannot train.
+ * @param prefix what the dotted path of a field at fault starts with.
+ * @throws BAD_USER_INPUT
+ */
+export function normalisePlan(input: PlanInput, prefix = 'input'): TrainingPlan {
+  const at = (field: string) => `${prefix}.${field}`;
+  const epochs = integer(at('epochs'), input.epochs ?? 10, 1, MAX_EPOCHS);
+  return {
+    epochs,
+    batchSize: integer(at('batchSize'), input.batchSize ?? 128, 1, MAX_BATCH_SIZE),
+    optimizer: normaliseOptimizer(input.optimizer ?? {}, at('optimizer')),
+    schedule: normaliseSchedule(input.schedule ?? {}, epochs, at('schedule')),
+    augmentation: normaliseAugmentation(input.augmentation ?? {}, at('augmentation')),
+    labelSmoothing: number(at('labelSmoothing'), input.labelSmoothing ?? 0, fraction),
+    engine: oneOf(at('engine'), input.engine ?? 'AUTO', ['AUTO', 'ONEDNN', 'TFJS']),
+    precision: oneOf(at('precision'), input.precision ?? 'AUTO', ['AUTO', 'FLOAT32', 'BFLOAT16']),
+    seed: integer(at('seed'), input.seed ?? 0, -MAX_INT - 1, MAX_INT),
+  };
+}
+
+function normaliseOptimizer(input: NonNullable<PlanInput['optimizer']>, prefix: string): OptimizerPlan {
+  const at = (field: string) => `${prefix}.${field}`;
+  const momentum = number(at('momentum'), input.momentum ?? 0.9, fraction);
+  return {
+    kind: oneOf(at('kind'), input.kind ?? 'SGD', ['SGD', 'ADAM', 'ADAMW']),
+    learningRate: number(at('learningRate'), input.learningRate ?? 0.1, positive),
+    momentum,
+    // Without momentum there is nothing to look ahead by, and the two are the same.
+    nesterov: momentum > 0 && (input.nesterov ?? true),
+    weightDecay: number(at('weightDecay'), input.weightDecay ?? 5e-4, notNegative),
+    beta1: number(at('beta1'), input.beta1 ?? 0.9, fraction),
+    beta2: number(at('beta2'), input.beta2 ?? 0.999, fraction),
+    epsilon: number(at('epsilon'), input.epsilon ?? 1e-8, positive),
+  };
+}
+
+function normaliseSchedule(input: NonNullable<PlanInput['schedule']>, epochs: number, prefix: string): SchedulePlan {
+  const at = (field: string) => `${prefix}.${field}`;
+  const kind = oneOf(at('kind'), input.kind ?? 'COSINE', ['CONSTANT', 'STEP', 'COSINE', 'ONE_CYCLE']);
+  return {
+    kind,
+    warmupEpochs: number(at('warmupEpochs'), input.warmupEpochs ?? 0, {
+      holds: (value) => value >= 0 && value < epochs,
+      wanted: `at least 0 and less than the ${epochs} epochs`,
+    }),
+    milestones: milestones(at('milestones'), kind, input.milestones ?? []),
+    gamma: number(at('gamma'), input.gamma ?? 0.1, positive),
+    finalLearningRate: number(at('finalLearningRate'), input.finalLearningRate ?? 0, notNegative),
+  };
+}
+
+function normaliseAugmentation(input: NonNullable<PlanInput['augmentation']>, prefix: string): AugmentationPlan {
+  return {
+    cropPadding: integer(`${prefix}.cropPadding`, input.cropPadding ?? 0, 0, MAX_INT),
+    horizontalFlip: input.horizontalFlip ?? false,
+  };
+}
+
+function milestones(field: string, kind: SchedulePlan['kind'], given: readonly number[]): readonly number[] {
+  if (kind !== 'STEP' && given.length > 0) throw badInput(field, `milestones belong to the STEP schedule, not to ${kind}`);
+  if (kind === 'STEP' && given.length === 0) throw badInput(field, 'the STEP schedule needs the epochs at which the rate falls');
+  const ascending = given.every((epoch, index) => Number.isFinite(epoch) && epoch > (given[index - 1] ?? 0));
+  if (!ascending) throw badInput(field, `must be epochs above 0 in ascending order, not [${given.join(', ')}]`);
+  return [...given];
+}
+
+interface Range {
+  readonly holds: (value: number) => boolean;
+  readonly wanted: string;
+}
+const positive: Range = { holds: (value) => value > 0, wanted: 'above 0' };
+const notNegative: Range = { holds: (value) => value >= 0, wanted: 'at least 0' };
+const fraction: Range = { holds: (value) => value >= 0 && value < 1, wanted: 'at least 0 and less than 1' };
+
+function number(field: string, value: number, { holds, wanted }: Range): number {
+  if (!Number.isFinite(value) || !holds(value)) throw badInput(field, `must be ${wanted}, not ${value}`);
+  return value;
+}
+
+function integer(field: string, value: number, least: number, most: number): number {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw badInput(field, `must be a whole number from ${least} to ${most}, not ${value}`);
+  return value;
+}
+
+function oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
+  if (!allowed.includes(value)) throw badInput(field, `must be one of ${allowed.join(', ')}, not ${value}`);
+  return value;
 }

@@ -72,9 +72,9 @@ export class JobQueue {
     );
   }
 
-  /** Takes a waiting job out; false where there was none or a worker has it. */
-  async remove<N extends JobName>(name: N, payload: JobPayload<N>): Promise<boolean> {
-    return this.ask(name, async (queue) => (await queue.remove(jobId(name, payload))) === 1);
+  /** Takes a waiting job out; one that a worker has stays. */
+  async remove<N extends JobName>(name: N, payload: JobPayload<N>): Promise<void> {
+    await this.ask(name, (queue) => queue.remove(jobId(name, payload)));
   }
 
   /** Whether the job waits or runs. */

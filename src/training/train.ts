@@ -1,0 +1,255 @@
+import { addLogits, createTally, summariseTally, type Evaluation } from '../domain/evaluation.js';
+import type { Graph, TensorMap } from '../domain/network/graph.js';
+import type { TrainingPlan } from '../domain/plan.js';
+import { evaluationBatches, stepsPerEpoch, trainingBatches, type DataSource, type Normalisation } from './batches.js';
+import { EPOCH_START, RUN_START, type Checkpoint, type EpochSums, type Position } from './checkpoint.js';
+import type { Batch, ComputePrecision, Engine, StepResult, TrainingSession } from './engine.js';
+import { learningRateAt, type Horizon } from './schedule.js';
+
+/** The training loop. It knows nothing of runs, files, databases or queues. */
+
+export interface TrainingTask {
+  readonly plan: TrainingPlan;
+  readonly graph: Graph;
+  /** By class index. */
+  readonly classNames: readonly string[];
+  /** Weights to start from. */
+  readonly initial: TensorMap;
+  readonly data: DataSource;
+  readonly normalisation: Normalisation;
+  readonly engine: Engine;
+  readonly precision: ComputePrecision;
+  readonly resumeFrom?: Checkpoint | undefined;
+}
+
+export interface StepMetrics {
+  /** 1-based over the whole run. */
+  readonly step: number;
+  /** 1-based. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly learningRate: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface EpochMetrics {
+  /** 1-based. */
+  readonly epoch: number;
+  /** Over the epoch's batches as they were trained: augmented, label smoothing included. */
+  readonly trainLoss: number;
+  readonly trainAccuracy: number;
+  readonly validationLoss: number;
+  readonly validationAccuracy: number;
+  /** Of the epoch's last step. */
+  readonly learningRate: number;
+  /** While training, validation not counted. */
+  readonly imagesPerSecond: number;
+  /** Training and validation. */
+  readonly seconds: number;
+}
+
+/** Where the loop tells what it does. The promises are waited for; an error ends the loop. */
+export interface TrainingSink {
+  onStep(metrics: StepMetrics): void;
+  onEpoch(metrics: EpochMetrics): Promise<void>;
+  /** After each epoch, and when `pause` was aborted. */
+  onCheckpoint(checkpoint: Checkpoint): Promise<void>;
+}
+
+export interface TrainingSignals {
+  /** Ends the loop between two steps; it throws the signal's reason. */
+  readonly stop: AbortSignal;
+  /** Ends the loop between two steps with a checkpoint. */
+  readonly pause?: AbortSignal | undefined;
+}
+
+export type TrainingResult =
+  | { readonly outcome: 'paused' }
+  | { readonly outcome: 'finished'; readonly step: number; readonly tensors: TensorMap; readonly evaluation: Evaluation };
+
+/** The loss is no number any more, and no later step can mend it. */
+export class TrainingDivergedError extends Error {
+  override readonly name = 'TrainingDivergedError';
+  constructor(what: string, loss: number, step: number, epoch: number, learningRate: number) {
+    super(
+      `the ${what} became ${loss} at step ${step} (epoch ${epoch}) with learning rate ${learningRate}; ` +
+        'a lower learning rate or a warm-up may help',
+    );
+  }
+}
+
+/**
+ * Trains from the start, or on from `resumeFrom`, to the end of the plan.
+ * @throws TrainingDivergedError; the engine's and the sink's errors; `signals.stop.reason`.
+ */
+export async function train(task: TrainingTask, sink: TrainingSink, signals: TrainingSignals): Promise<TrainingResult> {
+  const { plan, graph, engine, resumeFrom } = task;
+  const session = await engine.open(graph, resumeFrom?.tensors ?? task.initial, {
+    batchSize: plan.batchSize,
+    precision: task.precision,
+    optimizer: plan.optimizer,
+    labelSmoothing: plan.labelSmoothing,
+    seed: plan.seed,
+  });
+  try {
+    if (resumeFrom) await session.restore(resumeFrom.tensors, resumeFrom.optimizerState);
+    return await new Loop(task, session, sink, signals).run();
+  } finally {
+    await session.close();
+  }
+}
+
+class Loop {
+  private readonly horizon: Horizon;
+  private position: Position;
+  private evaluation: Evaluation | undefined;
+
+  constructor(
+    private readonly task: TrainingTask,
+    private readonly session: TrainingSession,
+    private readonly sink: TrainingSink,
+    private readonly signals: TrainingSignals,
+  ) {
+    const perEpoch = stepsPerEpoch(task.data.size('TRAIN'), task.plan.batchSize);
+    this.horizon = { stepsPerEpoch: perEpoch, totalSteps: perEpoch * task.plan.epochs };
+    this.position = task.resumeFrom?.position ?? RUN_START;
+  }
+
+  async run(): Promise<TrainingResult> {
+    while (this.position.epoch < this.task.plan.epochs) {
+      const complete = (await this.trainEpoch()) && (await this.closeEpoch());
+      await this.saveCheckpoint();
+      if (!complete) return { outcome: 'paused' };
+    }
+    const evaluation = this.evaluation ?? (await this.evaluate());
+    if (!evaluation) return { outcome: 'paused' };
+    return { outcome: 'finished', step: this.step, tensors: await this.session.tensors(), evaluation };
+  }
+
+  /** The rest of the epoch's steps; false where it was paused before the end. */
+  private async trainEpoch(): Promise<boolean> {
+    const { data, normalisation, plan } = this.task;
+    const batches = trainingBatches(data, normalisation, plan, this.position.epoch, this.position.batch);
+    let next = batches.next();
+    while (!next.done) {
+      if (this.isPaused()) return false;
+      const batch = next.value;
+      const started = performance.now();
+      const learningRate = this.learningRate(this.step);
+      const stepping = this.session.step(batch, learningRate);
+      // The next batch is made while the engine computes.
+      next = await prepared(stepping, batches);
+      this.recordStep(batch, await stepping, learningRate, (performance.now() - started) / 1000);
+    }
+    return true;
+  }
+
+  private recordStep(batch: Batch, { loss, correct }: StepResult, learningRate: number, seconds: number): void {
+    const { epoch, batch: done, sums } = this.position;
+    this.position = {
+      epoch,
+      batch: done + 1,
+      sums: {
+        images: sums.images + batch.size,
+        lossSum: sums.lossSum + loss * batch.size,
+        correct: sums.correct + correct,
+        seconds: sums.seconds + seconds,
+      },
+    };
+    if (!Number.isFinite(loss)) throw new TrainingDivergedError('loss', loss, this.step, epoch + 1, learningRate);
+    this.sink.onStep({
+      step: this.step,
+      epoch: epoch + 1,
+      loss,
+      accuracy: correct / batch.size,
+      learningRate,
+      imagesPerSecond: batch.size / seconds,
+    });
+  }
+
+  /** Validates and tells of the epoch; false where it was paused before the end. */
+  private async closeEpoch(): Promise<boolean> {
+    const started = performance.now();
+    const evaluation = await this.evaluate();
+    if (!evaluation) return false;
+    const { epoch, sums } = this.position;
+    const learningRate = this.learningRate(this.step - 1);
+    if (!Number.isFinite(evaluation.loss))
+      throw new TrainingDivergedError('validation loss', evaluation.loss, this.step, epoch + 1, learningRate);
+    const seconds = sums.seconds + (performance.now() - started) / 1000;
+    await this.sink.onEpoch(epochMetrics(epoch + 1, sums, evaluation, learningRate, seconds));
+    this.position = { epoch: epoch + 1, batch: 0, sums: EPOCH_START };
+    this.evaluation = evaluation;
+    return true;
+  }
+
+  /** Over the TEST split; nothing where it was paused. */
+  private async evaluate(): Promise<Evaluation | undefined> {
+    const { data, normalisation, plan, graph, classNames } = this.task;
+    const tally = createTally(graph.numClasses);
+    const batches = evaluationBatches(data, 'TEST', normalisation, plan.batchSize);
+    let next = batches.next();
+    while (!next.done) {
+      if (this.isPaused()) return undefined;
+      const batch = next.value;
+      const evaluating = this.session.evaluate(batch.images, batch.size);
+      next = await prepared(evaluating, batches);
+      addLogits(tally, await evaluating, batch.labels);
+    }
+    return summariseTally(tally, classNames);
+  }
+
+  private async saveCheckpoint(): Promise<void> {
+    await this.sink.onCheckpoint({
+      position: this.position,
+      step: this.step,
+      tensors: await this.session.tensors(),
+      optimizerState: await this.session.optimizerState(),
+    });
+  }
+
+  /** Steps taken so far. */
+  private get step(): number {
+    return this.position.epoch * this.horizon.stepsPerEpoch + this.position.batch;
+  }
+
+  private learningRate(step: number): number {
+    const { optimizer, schedule } = this.task.plan;
+    return learningRateAt(step, optimizer.learningRate, schedule, this.horizon);
+  }
+
+  private isPaused(): boolean {
+    this.signals.stop.throwIfAborted();
+    return this.signals.pause?.aborted ?? false;
+  }
+}
+
+/** Makes the next batch while `computing` runs; where that fails, the engine is done with its buffers before we leave. */
+async function prepared(computing: Promise<unknown>, batches: Generator<Batch>): Promise<IteratorResult<Batch>> {
+  try {
+    return batches.next();
+  } catch (error) {
+    await computing.catch(() => undefined);
+    throw error;
+  }
+}
+
+function epochMetrics(
+  epoch: number,
+  sums: EpochSums,
+  evaluation: Evaluation,
+  learningRate: number,
+  seconds: number,
+): EpochMetrics {
+  return {
+    epoch,
+    trainLoss: sums.lossSum / sums.images,
+    trainAccuracy: sums.correct / sums.images,
+    validationLoss: evaluation.loss,
+    validationAccuracy: evaluation.accuracy,
+    learningRate,
+    imagesPerSecond: sums.images / sums.seconds,
+    seconds,
+  };
+}

@@ -1,0 +1,228 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createEventBus } from '../../src/infra/events.js';
+import { bullPriority, createJobQueue, MAX_PRIORITY, PostponeJob, startJobWorker } from '../../src/infra/queue.js';
+
+// A Redis of its own: these tests stop it, kill it and start it again.
+let folder: string;
+let port: number;
+let redis: ChildProcess;
+
+async function startRedis() {
+  redis = spawn('redis-server', ['--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'yes']);
+  await vi.waitUntil(() => canConnect(), { timeout: 10_000 });
+}
+async function canConnect(): Promise<boolean> {
+  const { connect } = await import('node:net');
+  const socket = connect(port, '127.0.0.1');
+  const answer = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false);
+  socket.destroy();
+  return answer;
+}
+async function stopRedis() {
+  const ended = once(redis, 'exit');
+  redis.kill('SIGKILL');
+  await ended;
+}
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port: free } = server.address() as { port: number };
+  server.close();
+  return free;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'residual-queue-'));
+  port = await freePort();
+  await startRedis();
+});
+afterAll(async () => {
+  await stopRedis();
+  await rm(folder, { recursive: true });
+});
+
+let names = 0;
+const fresh = () => ({ url: `redis://127.0.0.1:${port}`, prefix: `test-${process.pid}-${names++}` });
+const run = (runId: string) => ({ v: 1 as const, runId });
+
+describe('jobs', () => {
+  it('take larger priorities first and equal ones in order', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    const priorities = { a: 0, b: 5, c: -3, d: 0, e: MAX_PRIORITY, f: -MAX_PRIORITY };
+    for (const [runId, priority] of Object.entries(priorities)) await queue.enqueue('train', run(runId), { priority });
+    const order: string[] = [];
+    const worker = startJobWorker(config, 'train', async ({ runId }) => void order.push(runId));
+    await vi.waitUntil(() => order.length === 6, { timeout: 5_000 });
+    expect(order).toEqual(['e', 'b', 'a', 'd', 'c', 'f']);
+    await worker.close();
+    await queue.close();
+  });
+
+  it('have priorities within what BullMQ takes', () => {
+    expect(bullPriority(MAX_PRIORITY)).toBeGreaterThanOrEqual(1);
+    expect(bullPriority(-MAX_PRIORITY)).toBeLessThan(2 ** 21);
+  });
+
+  it('are queued once however often they are put in, and again once they are done', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    for (let i = 0; i < 3; i++) await queue.enqueue('train', run('x'));
+    expect(await queue.counts('train')).toEqual({ waiting: 1, active: 0 });
+    let done = 0;
+    const worker = startJobWorker(config, 'train', async () => void done++);
+    await vi.waitUntil(async () => !(await queue.has('train', run('x'))), { timeout: 5_000 });
+    await queue.enqueue('train', run('x'));
+    await vi.waitUntil(() => done === 2, { timeout: 5_000 });
+    await worker.close();
+    await queue.close();
+  });
+
+  it('are taken out while they wait', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    await queue.enqueue('train', run('x'));
+    expect(await queue.has('train', run('x'))).toBe(true);
+    await queue.remove('train', run('x'));
+    await queue.remove('train', run('x'));
+    expect(await queue.has('train', run('x'))).toBe(false);
+    await queue.close();
+  });
+
+  it('come back when they are postponed and when their handler throws', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    await queue.enqueue('train', run('x'));
+    const faults = [new PostponeJob(100), new Error('the database is away')];
+    let calls = 0;
+    const worker = startJobWorker(config, 'train', async () => {
+      const fault = faults[calls++];
+      if (fault) throw fault;
+    });
+    await vi.waitUntil(() => calls === 3, { timeout: 10_000 });
+    await worker.close();
+    await queue.close();
+  });
+
+  it('have one handler in a process', async () => {
+    const config = fresh();
+    const worker = startJobWorker(config, 'train', async () => {});
+    expect(() => startJobWorker(config, 'train', async () => {})).toThrow('two handlers');
+    await worker.close();
+  });
+
+  it('survive a restart of Redis, and so does their worker', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    const seen: string[] = [];
+    const worker = startJobWorker(config, 'train', async ({ runId }) => void seen.push(runId));
+    await queue.enqueue('train', run('before'));
+    await vi.waitUntil(() => seen.length === 1, { timeout: 5_000 });
+    await stopRedis();
+    await sleep(1_500);
+    await startRedis();
+    await vi.waitUntil(async () => queue.enqueue('train', run('after')).then(() => true, () => false), { timeout: 10_000 });
+    await vi.waitUntil(() => seen.includes('after'), { timeout: 15_000 });
+    await worker.close();
+    await queue.close();
+  });
+});
+
+describe('with Redis away, the queue says so within two seconds', () => {
+  const refused = async (call: Promise<unknown>) => {
+    const started = Date.now();
+    await expect(call).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    expect(Date.now() - started).toBeLessThan(2_500);
+  };
+
+  it('when it was killed, before the first job and after', async () => {
+    const known = createJobQueue(fresh());
+    await known.enqueue('train', run('x'));
+    await stopRedis();
+    const fromTheStart = createJobQueue(fresh());
+    await Promise.all([
+      refused(known.enqueue('train', run('y'))),
+      refused(known.check()),
+      refused(fromTheStart.enqueue('train', run('z'))),
+      refused(fromTheStart.counts('train')),
+    ]);
+    await startRedis();
+    for (const queue of [known, fromTheStart]) {
+      await vi.waitUntil(async () => queue.enqueue('train', run('again')).then(() => true, () => false), { timeout: 10_000 });
+      await queue.close();
+    }
+  });
+
+  it('when it hangs', async () => {
+    const known = createJobQueue(fresh());
+    await known.enqueue('train', run('x'));
+    redis.kill('SIGSTOP');
+    try {
+      await Promise.all([refused(known.enqueue('train', run('y'))), refused(known.check()), refused(createJobQueue(fresh()).check())]);
+    } finally {
+      redis.kill('SIGCONT');
+    }
+    await vi.waitUntil(async () => known.check().then(() => true, () => false), { timeout: 10_000 });
+    await known.close();
+  });
+
+  it('and closing a queue or a worker neither hangs nor throws', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    const worker = startJobWorker(config, 'train', async () => {});
+    await worker.ready();
+    await stopRedis();
+    const started = Date.now();
+    await queue.close();
+    await worker.close();
+    expect(Date.now() - started).toBeLessThan(5_000);
+    await startRedis();
+  });
+});
+
+describe('events', () => {
+  const collect = async (events: AsyncIterable<unknown>, into: unknown[]) => {
+    for await (const event of events) into.push(event);
+  };
+
+  it('reach each subscriber of their channel and prefix, and nobody else', async () => {
+    const config = fresh();
+    const [here, there, stranger] = [createEventBus(config), createEventBus(config), createEventBus(fresh())];
+    const stop = new AbortController();
+    const got: unknown[][] = [[], [], [], []];
+    const readers = [
+      collect(here.subscribe('run:1', stop.signal), got[0]!),
+      collect(there.subscribe('run:1', stop.signal), got[1]!),
+      collect(there.subscribe('run:2', stop.signal), got[2]!),
+      collect(stranger.subscribe('run:1', stop.signal), got[3]!),
+    ];
+    await sleep(300);
+    await here.publish('run:1', { step: 1 });
+    await here.publish('run:1', { step: 2 });
+    await vi.waitUntil(() => got[0]!.length === 2 && got[1]!.length === 2, { timeout: 5_000 });
+    expect(got).toEqual([[{ step: 1 }, { step: 2 }], [{ step: 1 }, { step: 2 }], [], []]);
+    stop.abort();
+    await Promise.all(readers);
+    for (const bus of [here, there, stranger]) await bus.close();
+  });
+
+  it('go on after a restart of Redis; publishing meanwhile does not throw', async () => {
+    const bus = createEventBus(fresh());
+    const got: unknown[] = [];
+    const reader = collect(bus.subscribe('run:1', new AbortController().signal), got);
+    await stopRedis();
+    await bus.publish('run:1', 'lost');
+    await startRedis();
+    await vi.waitUntil(async () => (await bus.publish('run:1', 'again'), got.length > 0), { timeout: 10_000, interval: 200 });
+    expect(got[0]).toBe('again');
+    await bus.close();
+    await reader;
+  });
+});
