@@ -88,6 +88,7 @@ function openFile(file: string, index: SafetensorsIndex): OpenDataset {
 
 /** Neighbours in the file that are neighbours in `indices` are read in one go. */
 function gather(file: number, images: PlacedTensor, recordBytes: number, indices: ArrayLike<number>, into: Uint8Array): void {
+  if (into.length < indices.length * recordBytes) throw new RangeError(`${indices.length} images do not fit`);
   for (let from = 0, to = 1; from < indices.length; from = to++) {
     while (to < indices.length && indices[to] === indices[to - 1]! + 1) to++;
     const first = indices[from]!;

@@ -4,7 +4,6 @@ import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Client, S3Error } from 'minio';
 import type { ObjectsConfig } from '../config.js';
@@ -141,9 +140,9 @@ export class ObjectStore {
     return bytes === null ? null : { bytes };
   }
 
-  /** What a client uploaded; a break in the connection is an error of the stream. */
-  async readUpload(key: string): Promise<Readable> {
-    return ask(() => this.client.getObject(this.bucket, uploadKey(key)));
+  /** What a client uploaded, as it comes. */
+  readUpload(key: string): AsyncGenerator<Buffer> {
+    return this.content(uploadKey(key));
   }
 
   /** Removes every upload whose key starts with `prefix`. */
@@ -181,18 +180,21 @@ export class ObjectStore {
 
   private async *verified(sha256: string): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');
-    try {
-      const content = await this.client.getObject(this.bucket, keyOf(sha256));
-      for await (const chunk of content as AsyncIterable<Buffer>) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    } catch (error) {
-      if (isNotFound(error)) throw new CorruptObjectError(`object ${sha256} is not in the store`, { cause: error });
-      throw translate(error);
+    for await (const chunk of this.content(keyOf(sha256))) {
+      hash.update(chunk);
+      yield chunk;
     }
     const found = hash.digest('hex');
     if (found !== sha256) throw new CorruptObjectError(`object ${sha256} has content with the hash ${found}`);
+  }
+
+  private async *content(key: string): AsyncGenerator<Buffer> {
+    try {
+      yield* (await this.client.getObject(this.bucket, key)) as AsyncIterable<Buffer>;
+    } catch (error) {
+      if (isNotFound(error)) throw new CorruptObjectError(`${key} is not in the store`, { cause: error });
+      throw translate(error);
+    }
   }
 
   /**
