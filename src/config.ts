@@ -77,15 +77,7 @@ const KNOWN_SECRETS = ['minioadmin', 'postgres', 'password', 'residual', 'change
  * @throws ConfigError
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  const parsed = environmentSchema.safeParse(given);
-  if (!parsed.success)
-    throw new ConfigError(
-      parsed.error.issues.map(({ path: [name], message }) =>
-        given[String(name)] === undefined ? `${String(name)} is not set` : `${String(name)} ${message}`,
-      ),
-    );
-  const env = parsed.data;
+  const env = parse(environmentSchema, environment);
   if (env.NODE_ENV === 'production') refuseKnownSecrets(env);
   return deepFreeze({
     production: env.NODE_ENV === 'production',
@@ -108,6 +100,63 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     serving: { cacheBytes: env.MODEL_CACHE_BYTES, threads: env.SERVING_THREADS },
     worker: { host: hostname(), threads: env.TRAINING_THREADS, httpPort: env.WORKER_HTTP_PORT },
   });
+}
+
+/** What `npm start` needs: each of the servers may be given, and is embedded if it is not. */
+export interface StartConfig {
+  readonly port: number;
+  readonly dataDir: string;
+  readonly adminKey: string | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly redisUrl: string | undefined;
+  readonly objects: Pick<ObjectsConfig, 'endpoint' | 'accessKey' | 'secretKey'> | undefined;
+  /** As given, for the processes that are started. */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+const startSchema = environmentSchema.partial({
+  DATABASE_URL: true,
+  REDIS_URL: true,
+  S3_ENDPOINT: true,
+  S3_ACCESS_KEY: true,
+  S3_SECRET_KEY: true,
+});
+
+/**
+ * Parses the environment of `npm start`.
+ * @throws ConfigError
+ */
+export function readStartConfig(environment: NodeJS.ProcessEnv = process.env): StartConfig {
+  const env = parse(startSchema, environment);
+  return {
+    port: env.PORT,
+    dataDir: path.resolve(env.RESIDUAL_DATA_DIR),
+    adminKey: env.RESIDUAL_ADMIN_KEY,
+    databaseUrl: env.DATABASE_URL,
+    redisUrl: env.REDIS_URL,
+    objects: givenObjects(env),
+    environment,
+  };
+}
+
+function givenObjects(env: z.infer<typeof startSchema>): StartConfig['objects'] {
+  const { S3_ENDPOINT: endpoint, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = env;
+  if (endpoint === undefined) return undefined;
+  if (accessKey === undefined || secretKey === undefined)
+    throw new ConfigError(['S3_ENDPOINT needs S3_ACCESS_KEY and S3_SECRET_KEY beside it']);
+  return { endpoint, accessKey, secretKey };
+}
+
+/** A variable set to nothing counts as not set, as in a compose file. */
+function parse<T extends z.ZodType>(schema: T, environment: NodeJS.ProcessEnv): z.infer<T> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(
+    parsed.error.issues.map(({ path: [name], message }) =>
+      given[String(name)] === undefined ? `${String(name)} is not set` : `${String(name)} ${message}`,
+    ),
+  );
 }
 
 /** The environment does not make a configuration; `faults` lists everything that is wrong with it. */

@@ -1,0 +1,32 @@
+/** The part of @20minutes/s3rver 4 that `object-server.ts` uses; the package has no types. */
+declare module '@20minutes/s3rver' {
+  interface Context {
+    method: string;
+    headers: Record<string, string | undefined>;
+    query: Record<string, string | undefined>;
+    status: number;
+    type: string;
+    body: string;
+  }
+  export default class S3rver {
+    constructor(options: {
+      port: number;
+      address: string;
+      directory: string;
+      silent: boolean;
+      resetOnClose: boolean;
+    });
+    readonly middleware: ((context: Context, next: () => Promise<void>) => Promise<void>)[];
+    run(): Promise<{ port: number }>;
+    close(): Promise<void>;
+  }
+}
+
+declare module '@20minutes/s3rver/lib/models/account.js' {
+  interface Account {
+    createKeyPair(accessKey: string, secretKey: string): void;
+    revokeAccessKey(accessKey: string): void;
+  }
+  const AWSAccount: { readonly DUMMY_ACCOUNT: Account };
+  export default AWSAccount;
+}
