@@ -44,6 +44,28 @@ export const tooLarge = (message: string, field?: string) => new ResidualError('
 export const unavailable = (message: string, cause?: unknown) =>
   new ResidualError('SERVICE_UNAVAILABLE', message, undefined, { cause });
 
+/** Prisma's, PostgreSQL's and the socket's ways of saying that a server cannot be reached just now. */
+const OUTAGES = new Set([
+  ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'],
+  ...['57P01', '57P02', '57P03', '08000', '08001', '08003', '08006', '53300'],
+  ...['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'],
+]);
+const OUTAGE_MESSAGE =
+  /timeout exceeded when trying to connect|Connection terminated|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
+
+/** Whether a server was away, so that the same thing may work a moment later. */
+export function isOutage(error: unknown, depth = 0): boolean {
+  if (!(error instanceof Error) || depth > 5) return false;
+  const { code, originalCode } = error as { code?: unknown; originalCode?: unknown };
+  return (
+    code === 'SERVICE_UNAVAILABLE' ||
+    OUTAGES.has(String(code)) ||
+    OUTAGES.has(String(originalCode)) ||
+    OUTAGE_MESSAGE.test(error.message) ||
+    isOutage(error.cause, depth + 1)
+  );
+}
+
 /** Proves to the compiler that a `switch` over a union has a case for each member. */
 export function assertExhaustive(value: never): never {
   throw new Error(`unexpected value: ${JSON.stringify(value)}`);
