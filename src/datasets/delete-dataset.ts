@@ -1,0 +1,35 @@
+import { conflict, notFound } from '../errors.js';
+import type { Database } from '../infra/database.js';
+import type { ObjectStore } from '../infra/objects.js';
+import type { Dataset } from '../infra/prisma/client.js';
+import { releaseObject } from './release-object.js';
+import { uploadPrefix } from './upload-files.js';
+
+/**
+ * Deletes a version of a data set with its objects.
+ * @throws NOT_FOUND, or CONFLICT where a run was trained on it, since the run's record names it
+ */
+export async function deleteDataset(
+  { database, objects }: { database: Database; objects: ObjectStore },
+  name: string,
+  version: number,
+): Promise<true> {
+  // With the store away nothing is changed; from here on a failure leaves an object without a row, never the reverse.
+  await objects.check();
+  const dataset = await deleteRow(database, name, version);
+  await objects.removeUploads(uploadPrefix(dataset.id));
+  if (dataset.sha256 !== null) await releaseObject({ database, objects }, dataset.sha256);
+  return true;
+}
+
+async function deleteRow(database: Database, name: string, version: number): Promise<Dataset> {
+  return database.$transaction(async (transaction) => {
+    // The lock makes a run that is inserted at this moment wait for its foreign key, and then fail on it.
+    const [row] = await transaction.$queryRaw<{ id: string }[]>`
+      SELECT id FROM "Dataset" WHERE name = ${name} AND version = ${version} FOR UPDATE`;
+    if (!row) throw notFound(`there is no data set ${name}@${version}`, 'name');
+    const run = await transaction.trainingRun.findFirst({ where: { datasetId: row.id }, select: { number: true } });
+    if (run) throw conflict(`run ${run.number} was trained on ${name}@${version}`, 'name');
+    return transaction.dataset.delete({ where: { id: row.id } });
+  });
+}

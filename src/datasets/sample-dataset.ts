@@ -1,0 +1,56 @@
+import { CounterRandom, STREAM } from '../domain/seed.js';
+import { badInput } from '../errors.js';
+import { encodePng } from '../infra/images.js';
+import type { ObjectStore } from '../infra/objects.js';
+import type { Dataset } from '../infra/prisma/client.js';
+import { openDataset, type OpenDataset, type Split } from './read-dataset.js';
+
+export interface Sample {
+  /** The image's place in its split. */
+  readonly index: number;
+  readonly label: number;
+  readonly className: string;
+  readonly png: Buffer;
+}
+
+const MAX_SAMPLES = 100;
+
+/**
+ * Images drawn without repetition; `seed` alone decides which. None where the data set is not READY.
+ * @throws BAD_USER_INPUT
+ */
+export async function sampleDataset(
+  deps: { objects: ObjectStore; dataDir: string },
+  { sha256, classNames }: Dataset,
+  { split, first = 10, seed = 0 }: { split: Split; first?: number; seed?: number | null },
+): Promise<Sample[]> {
+  if (!(first >= 0 && first <= MAX_SAMPLES)) throw badInput('first', `is between 0 and ${MAX_SAMPLES}`);
+  if (sha256 === null || first === 0) return [];
+  const dataset = await openDataset(deps, { sha256 });
+  try {
+    const indices = draw(dataset.size(split), first, seed ?? 0, split);
+    return await Promise.all(indices.map((index) => readSample(dataset, split, index, classNames)));
+  } finally {
+    dataset.close();
+  }
+}
+
+async function readSample(dataset: OpenDataset, split: Split, index: number, classNames: string[]): Promise<Sample> {
+  const { height, width, channels } = dataset.shape;
+  const pixels = new Uint8Array(height * width * channels);
+  dataset.gather(split, [index], pixels);
+  const label = dataset.labels(split)[index]!;
+  return { index, label, className: classNames[label]!, png: await encodePng(pixels, dataset.shape) };
+}
+
+/** The first `count` places of a Fisher-Yates shuffle of `size`, of which only what moved is kept. */
+function draw(size: number, count: number, seed: number, split: Split): number[] {
+  const random = new CounterRandom(seed, STREAM.sample, split === 'TRAIN' ? 0 : 1);
+  const moved = new Map<number, number>();
+  return Array.from({ length: Math.min(count, size) }, (_, place) => {
+    const other = place + random.integer(size - place);
+    const drawn = moved.get(other) ?? other;
+    moved.set(other, moved.get(place) ?? place);
+    return drawn;
+  });
+}
