@@ -1,25 +1,19 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ObjectsConfig } from '../config.js';
-import { unavailable } from '../errors.js';
+import { compiledProgram } from './compiled.js';
 import { freePort } from './free-port.js';
 import { keptSecret } from './secret.js';
 import { spawnServer, untilReady, type ServerProcess } from './server-process.js';
 
 export type ObjectsAccess = Pick<ObjectsConfig, 'endpoint' | 'accessKey' | 'secretKey'>;
 
-/** Compiled, also when this file runs from its source, as it does in tests. */
-const PROGRAM = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../dist/src/local/object-server.js' : './object-server.js', import.meta.url),
-);
-
 /**
  * An S3 server in a process of its own on a free port of the loopback interface, its objects under `dataDir/objects`.
  * @throws ResidualError SERVICE_UNAVAILABLE
  */
 export async function startObjects(dataDir: string): Promise<ServerProcess & ObjectsAccess> {
-  if (!existsSync(PROGRAM)) throw unavailable(`${PROGRAM} is missing: npm run build makes it`);
+  const program = compiledProgram('src/local/object-server.js');
   const folder = path.join(dataDir, 'objects');
   const accessKey = keptSecret(dataDir, 's3-access-key');
   const secretKey = keptSecret(dataDir, 's3-secret-key');
@@ -30,7 +24,7 @@ export async function startObjects(dataDir: string): Promise<ServerProcess & Obj
     name: 'objects',
     file: process.execPath,
     // s3rver enciphers the marks of listings past a thousand keys with DES, which OpenSSL 3 has among its legacy algorithms only.
-    args: ['--openssl-legacy-provider', PROGRAM, String(port), folder, path.join(dataDir, 'secrets')],
+    args: ['--openssl-legacy-provider', program, String(port), folder, path.join(dataDir, 'secrets')],
     dataDir,
   });
   await untilReady(server, () => fetch(endpoint).then(({ status }) => status === 403, () => false));

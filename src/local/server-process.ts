@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unavailable } from '../errors.js';
@@ -28,6 +28,8 @@ export interface ServerProcess {
   readonly name: string;
   readonly pid: number;
   readonly logFile: string;
+  /** What it has written to its log since it was started. */
+  said(): string;
   /** Resolves, never rejects, once it has ended: `exit code 1`, `signal SIGKILL`. */
   readonly ended: Promise<string>;
   /** Asks for an ordered end, waits, and kills it when it takes longer than `stopTimeoutMs`. */
@@ -45,6 +47,7 @@ export async function spawnServer(command: ServerCommand): Promise<ServerProcess
   const ownerFile = path.join(dataDir, `${name}.pid`);
   mkdirSync(path.dirname(logFile), { recursive: true });
   await stopOrphan(ownerFile, stopSignal);
+  const logStart = rotatedSize(logFile);
   const log = openSync(logFile, 'a');
   const child = spawn(
     'setpriv',
@@ -59,6 +62,7 @@ export async function spawnServer(command: ServerCommand): Promise<ServerProcess
     name,
     pid: child.pid,
     logFile,
+    said: () => readFileSync(logFile).subarray(logStart).toString(),
     ended,
     stop: async () => {
       child.kill(stopSignal);
@@ -72,7 +76,7 @@ export async function spawnServer(command: ServerCommand): Promise<ServerProcess
 async function endOf(child: ReturnType<typeof spawn>, { file, remedy }: ServerCommand): Promise<string> {
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-    // setpriv's and the shell's code for a program that is not there.
+    // setpriv's code for a program that is not there.
     if (code === 127) return `${file} is not installed${remedy ? `: ${remedy}` : ''}`;
     return signal === null ? `exit code ${code}` : `signal ${signal}`;
   } catch (error) {
@@ -84,7 +88,7 @@ async function endOf(child: ReturnType<typeof spawn>, { file, remedy }: ServerCo
 
 /**
  * Waits until `ready` says so. If the server ends first or takes longer, it is stopped.
- * @throws ResidualError SERVICE_UNAVAILABLE with the last line of the server's log
+ * @throws ResidualError SERVICE_UNAVAILABLE with what the server said last
  */
 export async function untilReady(
   server: ServerProcess,
@@ -95,8 +99,7 @@ export async function untilReady(
   let end: string | undefined;
   void server.ended.then((how) => (end = how));
   while (!(await ready())) {
-    if (end?.includes('not installed')) throw unavailable(end);
-    if (end !== undefined) throw unavailable(`${server.name} did not start (${end}): ${lastLine(server.logFile)}`);
+    if (end !== undefined) throw unavailable(`${server.name} did not start: ${end.includes('not installed') ? end : lastWords(server) || end}`);
     if (performance.now() > deadline) {
       await server.stop();
       throw unavailable(`${server.name} was not ready within ${timeoutMs / 1000} s; its log: ${server.logFile}`);
@@ -105,9 +108,25 @@ export async function untilReady(
   }
 }
 
-/** What a server said last, on one line. */
-export function lastLine(logFile: string): string {
-  return readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) || `its log is empty: ${logFile}`;
+/** The last line of a server's log; of a line in JSON its message. */
+export function lastWords(server: ServerProcess): string {
+  const line = server.said().trimEnd().split('\n').at(-1) ?? '';
+  try {
+    const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
+    return [msg, err?.message].filter(Boolean).join(': ');
+  } catch {
+    return line;
+  }
+}
+
+const MAX_LOG_BYTES = 16 * 1024 ** 2;
+
+/** Puts a log that has grown large aside, in the place of the one before. @returns the bytes that are left */
+function rotatedSize(logFile: string): number {
+  const bytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes <= MAX_LOG_BYTES) return bytes;
+  renameSync(logFile, `${logFile}.1`);
+  return 0;
 }
 
 async function stopOrphan(ownerFile: string, stopSignal: NodeJS.Signals): Promise<void> {
