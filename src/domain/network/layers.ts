@@ -21,7 +21,7 @@ export function buildGraph(definition: NetworkDefinition): Graph {
   const nodes: Node[] = [];
   let x = stem(nodes, definition, { name: INPUT, shape: inputShape });
   for (const plan of planBlocks(definition)) x = block(nodes, definition, plan, x);
-  if (isPreActivated(definition.block)) x = normRelu(nodes, 'norm', 'relu', x);
+  if (isPreActivated(definition.block)) x = normRelu(nodes, 'norm', 'norm_relu', x);
   x = add.globalAveragePool(nodes, 'avgpool', x);
   const logits = add.linear(nodes, 'fc', x, numClasses);
   return { inputShape, numClasses, nodes, output: logits.name };

@@ -17,8 +17,14 @@ function find<K extends Node['kind']>(graph: Graph, name: string, kind: K): Node
 
 const names = (graph: Graph, prefix: string) => graph.nodes.map(({ name }) => name).filter((name) => name.startsWith(prefix));
 
-it.each(Object.keys(PRESETS) as PresetName[])('%s reads only what was computed before, under unique names', (preset) => {
-  const graph = graphOf(preset, { dropPath: 0.1, dropout: 0.2 });
+const EVERYTHING = (Object.keys(PRESETS) as PresetName[]).flatMap((preset) =>
+  [{}, { stem: { kind: 'DEEP3X3_POOL', width: 8 }, shortcut: 'AVERAGE_POOL' }, { squeezeExcitation: 4, shortcut: 'PROJECTION_ALL' }].map(
+    (architecture) => [preset, architecture as ArchitectureInput] as const,
+  ),
+);
+
+it.each(EVERYTHING)('%s %o reads only what was computed before, under unique names', (preset, architecture) => {
+  const graph = graphOf(preset, { dropPath: 0.1, dropout: 0.2, ...architecture });
   const known = new Map<string, readonly number[]>([[INPUT, graph.inputShape]]);
   for (const node of graph.nodes) {
     expect(known.has(node.name)).toBe(false);
@@ -77,7 +83,7 @@ it('activates before each convolution in a pre-activated block, and once more be
   ]); // prettier-ignore
   expect(find(graph, 'layer2.0.downsample.0', 'conv').inputs).toEqual(['layer2.0.relu1']);
   expect(find(graph, 'layer2.1.add', 'add').inputs).toEqual(['layer2.1.conv2', 'layer2.0.add']);
-  expect(graph.nodes.slice(-4).map(({ name }) => name)).toEqual(['norm', 'relu', 'avgpool', 'fc']);
+  expect(graph.nodes.slice(-4).map(({ name }) => name)).toEqual(['norm', 'norm_relu', 'avgpool', 'fc']);
 });
 
 it('scales the residual by its gate in a squeeze-and-excitation block', () => {
