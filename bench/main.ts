@@ -1,0 +1,18 @@
+import { benchTrain } from './train.js';
+
+/** `npm run bench -- NAME …`: each bench prints a table and, as its last line, one JSON object. */
+const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
+  train: benchTrain,
+};
+
+const [name, ...args] = process.argv.slice(2);
+const bench = BENCHES[name ?? ''];
+if (!bench) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join('|')} …`);
+  process.exitCode = 1;
+} else {
+  await bench(args).catch((error: Error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
+}

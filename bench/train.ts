@@ -1,0 +1,75 @@
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import { initialTensors } from '../src/domain/network/initialise.js';
+import { normalisePlan } from '../src/domain/plan.js';
+import { CounterRandom, STREAM } from '../src/domain/seed.js';
+import type { Graph } from '../src/domain/network/graph.js';
+import type { Batch, ComputePrecision, TrainingSession } from '../src/training/engine.js';
+import { createOneDnnEngine } from '../src/training/engines/onednn.js';
+import { benchModel } from './models.js';
+
+const WARM_UP_STEPS = 2;
+const MIN_STEPS = 7;
+const MIN_SECONDS = 3;
+
+/** `npm run bench -- train MODEL BATCH`: training steps on random data that lie in memory, through a worker's engine. */
+export async function benchTrain(args: string[]): Promise<void> {
+  const { positionals, values } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { precision: { type: 'string' }, threads: { type: 'string', default: '2' } },
+  });
+  const [model, batchSize = '128'] = positionals;
+  const { definition, graph } = benchModel(model);
+  const threads = Number(values.threads);
+  const engine = createOneDnnEngine({ threads });
+  const precision = (values.precision?.toUpperCase() as ComputePrecision | undefined) ?? engine.precisions[0]!;
+  const optimizer = normalisePlan({ optimizer: { kind: 'SGD', learningRate: 0.01 } }).optimizer;
+  const session = await engine.open(graph, initialTensors(graph, definition, 0), {
+    batchSize: Number(batchSize),
+    precision,
+    optimizer,
+    labelSmoothing: 0,
+    seed: 0,
+  });
+  const seconds = await timeSteps(session, randomBatch(graph, Number(batchSize)));
+  await session.close();
+  report({ model: model!, batchSize: Number(batchSize), precision, threads, device: engine.device, seconds });
+}
+
+async function timeSteps(session: TrainingSession, batch: Batch): Promise<number[]> {
+  for (let step = 0; step < WARM_UP_STEPS; step++) await session.step(batch, 0.01);
+  const seconds: number[] = [];
+  const start = performance.now();
+  while (seconds.length < MIN_STEPS || performance.now() - start < MIN_SECONDS * 1000) {
+    const before = performance.now();
+    await session.step(batch, 0.01);
+    seconds.push((performance.now() - before) / 1000);
+  }
+  return seconds.sort((a, b) => a - b);
+}
+
+function randomBatch({ inputShape, numClasses }: Graph, size: number): Batch {
+  const random = new CounterRandom(0, STREAM.sample, 0);
+  const pixels = inputShape.reduce((product, side) => product * side, size);
+  return {
+    size,
+    images: Float32Array.from({ length: pixels }, () => random.normal()),
+    labels: Int32Array.from({ length: size }, () => random.integer(numClasses)),
+  };
+}
+
+function report(result: { model: string; batchSize: number; precision: string; threads: number; device: string; seconds: number[] }) {
+  const { seconds, device, ...settings } = result;
+  const median = seconds[Math.floor(seconds.length / 2)]!;
+  const imagesPerSecond = Math.round((settings.batchSize / median) * 10) / 10;
+  console.table({
+    'ms per step, least': (seconds[0]! * 1000).toFixed(1),
+    'ms per step, median': (median * 1000).toFixed(1),
+    'ms per step, most': (seconds.at(-1)! * 1000).toFixed(1),
+    steps: seconds.length,
+    device,
+  });
+  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  console.log(JSON.stringify({ ...settings, imagesPerSecond, peakBytes }));
+}
