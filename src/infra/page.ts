@@ -36,7 +36,7 @@ export async function readPage<T>(
     count(),
   ]);
   const more = rows.length > size;
-  const items = backwards ? rows.slice(-size) : rows.slice(0, size);
+  const items = backwards ? rows.slice(Math.max(rows.length - size, 0)) : rows.slice(0, size);
   return {
     items,
     totalCount,

@@ -1,0 +1,54 @@
+import type { ApiKeyVerifier, Caller } from '../access/api-keys.js';
+import { ResidualError } from '../errors.js';
+import type { Database } from '../infra/database.js';
+import type { EventBus } from '../infra/events.js';
+import type { ObjectStore } from '../infra/objects.js';
+import type { JobQueue } from '../infra/queue.js';
+import type { Predictor } from '../serving/predict.js';
+import { createLoaders, type Loaders } from './loaders.js';
+
+/** What `main.ts` builds and every use case takes its part of. */
+export interface Services {
+  readonly database: Database;
+  readonly objects: ObjectStore;
+  readonly queue: JobQueue;
+  readonly events: EventBus;
+  readonly predictor: Predictor;
+  readonly keys: ApiKeyVerifier;
+  readonly dataDir: string;
+}
+
+/** One operation's surroundings. */
+export interface Context {
+  readonly services: Services;
+  readonly loaders: Loaders;
+  /** By `performance.now()`. */
+  readonly startedAtMs: number;
+  /** Aborted when the caller is gone. */
+  readonly signal: AbortSignal;
+  /** The key of the caller; each call looks anew, so that a subscription ends with its key. */
+  authenticate(): Promise<Caller>;
+  /** Whom `authenticate` last found, for the log. */
+  caller: Caller | undefined;
+}
+
+/** `authorization`: `Bearer KEY`, from the header or from a subscription's connection parameters. */
+export function createContext(services: Services, authorization: unknown, signal: AbortSignal): Context {
+  return {
+    services,
+    loaders: createLoaders(services.database),
+    startedAtMs: performance.now(),
+    signal,
+    caller: undefined,
+    async authenticate() {
+      this.caller = await services.keys.verify(bearerToken(authorization));
+      return this.caller;
+    },
+  };
+}
+
+function bearerToken(authorization: unknown): string {
+  if (typeof authorization !== 'string' || authorization.trim() === '')
+    throw new ResidualError('UNAUTHENTICATED', 'send an API key: `authorization: Bearer KEY`');
+  return authorization.trim().replace(/^bearer\s+/i, '');
+}

@@ -1,0 +1,128 @@
+import {
+  Kind,
+  getNamedType,
+  isListType,
+  isNonNullType,
+  type DocumentNode,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { getComplexity, type ComplexityEstimator } from 'graphql-query-complexity';
+import { ResidualError, badInput } from '../errors.js';
+import { DEFAULT_PAGE_SIZE } from './connection.js';
+import { argumentOf, pathTo } from './field-path.js';
+
+/** Fields that one operation may ask for, a list counting once for each of its items. */
+export const MAX_COMPLEXITY = 20_000;
+export const MAX_DEPTH = 15;
+/** Of a document: enough for 10,000 class names written out. Some rules of validation take time by its square. */
+export const MAX_TOKENS = 15_000;
+
+export interface Operation {
+  readonly schema: GraphQLSchema;
+  readonly document: DocumentNode;
+  readonly definition: OperationDefinitionNode;
+  readonly variables: Record<string, unknown>;
+}
+
+/** Run once a document is valid and before it is executed. @throws QUERY_TOO_COMPLEX, or BAD_USER_INPUT for a NUL character */
+export function checkLimits(operation: Operation): void {
+  checkDepth(operation);
+  checkComplexity(operation);
+  checkText(operation);
+}
+
+function checkDepth({ document, definition }: Operation): void {
+  const depth = depthOf(definition.selectionSet, fragmentDepths(document));
+  if (depth > MAX_DEPTH) throw tooComplex(`the query is ${depth} levels deep; at most ${MAX_DEPTH} are allowed`);
+}
+
+type FragmentDepths = (name: string) => number;
+
+/** Each fragment is measured once, however often it is spread. Validation has seen to it that none holds itself. */
+function fragmentDepths(document: DocumentNode): FragmentDepths {
+  const known = new Map<string, number>();
+  const sets = new Map(
+    document.definitions.flatMap((node) =>
+      node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.selectionSet] as const] : [],
+    ),
+  );
+  const depth: FragmentDepths = (name) => {
+    const set = sets.get(name);
+    if (!known.has(name)) known.set(name, set ? depthOf(set, depth) : 0);
+    return known.get(name)!;
+  };
+  return depth;
+}
+
+/** Introspection, whose fields begin with two underscores, has a rule of its own in graphql-js. */
+function depthOf(set: SelectionSetNode, fragments: FragmentDepths): number {
+  const depths = set.selections.map((selection) => {
+    if (selection.kind === Kind.FRAGMENT_SPREAD) return fragments(selection.name.value);
+    if (selection.kind === Kind.INLINE_FRAGMENT) return depthOf(selection.selectionSet, fragments);
+    if (selection.name.value.startsWith('__')) return 0;
+    return 1 + (selection.selectionSet ? depthOf(selection.selectionSet, fragments) : 0);
+  });
+  return Math.max(0, ...depths);
+}
+
+function checkComplexity({ schema, document, definition, variables }: Operation): void {
+  const complexity = measure(schema, document, definition, variables);
+  if (complexity > MAX_COMPLEXITY)
+    throw tooComplex(`the query asks for ${complexity} fields or more; at most ${MAX_COMPLEXITY} are allowed`);
+}
+
+function measure(schema: GraphQLSchema, query: DocumentNode, { name }: OperationDefinitionNode, variables: object): number {
+  try {
+    return getComplexity({
+      schema,
+      query,
+      variables,
+      estimators: [estimate],
+      maxQueryNodes: MAX_COMPLEXITY,
+      ...(name && { operationName: name.value }),
+    });
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('number of nodes')) return Infinity;
+    // Its variables do not fit: the execution says so, and where.
+    return 0;
+  }
+}
+
+/** One for the field and, for each item that it may give, what is asked of an item. */
+const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
+  if (field.name.startsWith('__')) return 0;
+  const isConnection = getNamedType(field.type).toString().endsWith('Connection');
+  if (isConnection) return 1 + pageSize(args) * childComplexity;
+  return 1 + (isList(field.type) && typeof args['first'] === 'number' ? args['first'] : 1) * childComplexity;
+};
+
+function pageSize({ first, last }: Record<string, unknown>): number {
+  return Number(first ?? last ?? DEFAULT_PAGE_SIZE);
+}
+
+function isList(type: GraphQLOutputType): boolean {
+  return isListType(isNonNullType(type) ? type.ofType : type);
+}
+
+/** PostgreSQL's text cannot hold U+0000. */
+function checkText({ document, variables }: Operation): void {
+  const inDocument = pathTo(document, (node) => node.kind === Kind.STRING && node.value.includes('\0'));
+  const [variable, ...inside] = pathOfNul(variables, []) ?? [];
+  const field = inDocument ?? (variable && [argumentOf(document, variable), ...inside].join('.'));
+  if (field !== undefined) throw badInput(field, 'text must not hold the character U+0000');
+}
+
+function pathOfNul(value: unknown, path: string[]): string[] | undefined {
+  if (typeof value === 'string') return value.includes('\0') ? path : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, inner] of Object.entries(value)) {
+    const found = pathOfNul(inner, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const tooComplex = (message: string) => new ResidualError('QUERY_TOO_COMPLEX', message, 'query');

@@ -1,0 +1,61 @@
+import type { FastifyInstance } from 'fastify';
+import type { Metrics } from '../infra/metrics.js';
+import type { Services } from './context.js';
+
+/** What operators ask of the process: alive, ready, and how it does. None of it needs a key. */
+export interface OperationsOptions {
+  readonly services: Pick<Services, 'database' | 'queue' | 'objects'>;
+  readonly metrics: Metrics;
+}
+
+const PART_DEADLINE_MS = 2_500;
+
+export async function registerOperations(app: FastifyInstance, { services, metrics }: OperationsOptions): Promise<void> {
+  app.get('/healthz', async () => ({ status: 'ok' }));
+
+  app.get('/readyz', async (_request, reply) => {
+    const parts = await checkParts(services);
+    const ready = Object.values(parts).every((state) => state === 'ok');
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable', parts });
+  });
+
+  app.get('/metrics', async (_request, reply) => {
+    await refresh(metrics, services).catch(() => undefined);
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+}
+
+async function checkParts({ database, queue, objects }: OperationsOptions['services']): Promise<Record<string, string>> {
+  const [databaseState, queueState, objectsState] = await Promise.all([
+    stateOf(() => database.$queryRaw`SELECT 1`),
+    stateOf(() => queue.check()),
+    stateOf(() => objects.check()),
+  ]);
+  return { database: databaseState, queue: queueState, objects: objectsState };
+}
+
+/** Why it does not answer is for the log of the part itself: this page is open to everybody. */
+async function stateOf(check: () => PromiseLike<unknown>): Promise<'ok' | 'unavailable'> {
+  try {
+    await within(PART_DEADLINE_MS, check());
+    return 'ok';
+  } catch {
+    return 'unavailable';
+  }
+}
+
+/** What is not counted as it happens is looked up when somebody asks; a store that is away leaves the last figures. */
+async function refresh({ queueDepth }: Metrics, { queue }: OperationsOptions['services']): Promise<void> {
+  for (const name of ['train', 'validate-dataset'] as const) {
+    const counts = await queue.counts(name);
+    for (const [state, jobs] of Object.entries(counts)) queueDepth.set({ queue: name, state }, jobs);
+  }
+}
+
+async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

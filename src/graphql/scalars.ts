@@ -1,0 +1,31 @@
+import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
+
+export const DateTime = GraphQLDateTime;
+export const JSONValue = GraphQLJSON;
+
+/** Integers past 2^31 that the API gives out. None is taken in. */
+export const BigIntValue = new GraphQLScalarType<bigint, number | string>({
+  name: 'BigInt',
+  description:
+    'A whole number past 2^31, such as bytes and FLOPs: a JSON number up to 2^53 - 1, a string of digits above that.',
+  serialize: (value) => {
+    const integer = BigInt(value as bigint | number);
+    return Number.isSafeInteger(Number(integer)) ? Number(integer) : integer.toString();
+  },
+});
+
+/** Bytes as base64 (RFC 4648, section 4, padded). */
+export const Byte = new GraphQLScalarType<Buffer, string>({
+  name: 'Byte',
+  description: 'Bytes in base64, RFC 4648 section 4, with padding.',
+  serialize: (value) => Buffer.from(value as Uint8Array).toString('base64'),
+  parseValue: (value) => decodeBase64(value),
+  parseLiteral: (node) => decodeBase64(node.kind === Kind.STRING ? node.value : undefined),
+});
+
+function decodeBase64(text: unknown): Buffer {
+  if (typeof text !== 'string' || text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(text.replace(/={1,2}$/, '')))
+    throw new GraphQLError('Byte takes a string of base64');
+  return Buffer.from(text, 'base64');
+}

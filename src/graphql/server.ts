@@ -1,0 +1,142 @@
+import type { AddressInfo } from 'node:net';
+import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
+import { fastifyApolloHandler, type ApolloFastifyContextFunction } from '@as-integrations/fastify';
+import websocket from '@fastify/websocket';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import type { GraphQLFormattedError } from 'graphql';
+import type { Config } from '../config.js';
+import { ResidualError, badInput, tooLarge } from '../errors.js';
+import { createContext, type Context, type Services } from './context.js';
+import { MAX_TOKENS, checkLimits } from './limits.js';
+import { createErrorMask } from './mask-error.js';
+import { observeHttp, type Observers } from './observe.js';
+import { registerOperations } from './operations.js';
+import { createSchema } from './schema.js';
+import { createSubscriptionHandler } from './subscriptions.js';
+
+export interface ServerOptions extends Observers {
+  readonly services: Services;
+  readonly http: Config['http'];
+}
+
+export interface ApiServer {
+  /** Resolves with the address of the GraphQL endpoint. */
+  listen(): Promise<string>;
+  /** Takes no further request, closes the subscriptions, waits up to ten seconds for the requests that are under way. */
+  close(): Promise<void>;
+}
+
+const PATH = '/graphql';
+const DRAIN_MS = 10_000;
+
+export async function createServer(options: ServerOptions): Promise<ApiServer> {
+  const { http, logger, services, metrics } = options;
+  const formatError = createErrorMask(logger);
+  const schema = createSchema();
+  const apollo = createApollo(schema, options, formatError);
+  await apollo.start();
+
+  const app = Fastify({ bodyLimit: http.maxBodyBytes, requestTimeout: 120_000 });
+  app.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, formatError(transportFault(error, http)), error));
+  await app.register(websocket, { options: { maxPayload: http.maxBodyBytes } });
+  await app.register(async (routes) => {
+    const handler = fastifyApolloHandler(apollo, { context: contextOf(services) });
+    const wsHandler = createSubscriptionHandler({ schema, services, formatError, logger, metrics });
+    routes.route({ method: 'GET', url: PATH, handler, wsHandler });
+    routes.route({ method: 'POST', url: PATH, handler });
+  });
+  app.get('/', async (_request, reply) => reply.redirect(PATH));
+  await registerOperations(app, options);
+
+  return {
+    listen: async () => {
+      await app.listen({ port: http.port, host: http.host });
+      return endpoint(app, http.host);
+    },
+    close: async () => {
+      const late = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+      await app.close().finally(() => clearTimeout(late));
+      await apollo.stop();
+    },
+  };
+}
+
+function createApollo(
+  schema: ReturnType<typeof createSchema>,
+  observers: Observers,
+  formatError: (error: unknown) => GraphQLFormattedError,
+): ApolloServer<Context> {
+  return new ApolloServer<Context>({
+    schema,
+    introspection: true,
+    allowBatchedHttpRequests: false,
+    csrfPrevention: true,
+    includeStacktraceInErrorResponses: false,
+    persistedQueries: false,
+    stopOnTerminationSignals: false,
+    parseOptions: { maxTokens: MAX_TOKENS },
+    logger: observers.logger,
+    formatError: (_formatted, error) => formatError(error),
+    plugins: [
+      observeHttp(observers),
+      {
+        requestDidStart: async () => ({
+          didResolveOperation: async ({ document, operation: definition, request: { variables = {} } }) => {
+            if (definition) checkLimits({ schema, document, definition, variables });
+          },
+        }),
+      },
+      landingPage(),
+    ],
+  });
+}
+
+/** Apollo Sandbox, for this server, with the header to write a key into. */
+function landingPage() {
+  return ApolloServerPluginLandingPageLocalDefault({
+    embed: { endpointIsEditable: false, runTelemetry: false, initialState: { pollForSchemaUpdates: false } },
+    includeCookies: false,
+    headers: { authorization: '' },
+    document: FIRST_DOCUMENT,
+  });
+}
+
+const FIRST_DOCUMENT = `# Write your key into the header below: authorization: Bearer KEY
+query Models {
+  models(first: 10) {
+    nodes {
+      name
+      architecture { preset depth parameters }
+      versions(first: 1) { nodes { version evaluation { accuracy } cached } }
+    }
+  }
+}
+`;
+
+function contextOf(services: Services): ApolloFastifyContextFunction<Context> {
+  return async (request, reply) => {
+    const gone = new AbortController();
+    reply.raw.on('close', () => {
+      if (!reply.raw.writableFinished) gone.abort();
+    });
+    return createContext(services, request.headers.authorization, gone.signal);
+  };
+}
+
+/** Faults that Fastify finds before there is a GraphQL request. */
+function transportFault(error: FastifyError, { maxBodyBytes }: Config['http']): unknown {
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(`a request has at most ${maxBodyBytes} bytes`);
+  const status = error.statusCode ?? 500;
+  return status < 500 && !(error instanceof ResidualError) ? badInput('query', `not a GraphQL request: ${error.message}`) : error;
+}
+
+function refuse(reply: FastifyReply, error: GraphQLFormattedError, { statusCode }: FastifyError): FastifyReply {
+  return reply.code(statusCode ?? 500).send({ errors: [error] });
+}
+
+function endpoint(app: FastifyInstance, host: string): string {
+  const { port } = app.server.address() as AddressInfo;
+  const name = ['0.0.0.0', '::', ''].includes(host) ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}${PATH}`;
+}

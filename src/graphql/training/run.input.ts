@@ -1,0 +1,55 @@
+import { Field, Float, InputType, Int } from 'type-graphql';
+import { EngineEnum, OptimizerKindEnum, PrecisionEnum, ScheduleKindEnum } from './run.type.js';
+import type { EngineName, OptimizerKind, PrecisionName, ScheduleKind } from './run.type.js';
+
+@InputType()
+export class OptimizerInput {
+  @Field(() => OptimizerKindEnum, { defaultValue: 'SGD' }) kind!: OptimizerKind;
+  @Field(() => Float, { defaultValue: 0.1 }) learningRate!: number;
+  @Field(() => Float, { nullable: true, defaultValue: 0.9 }) momentum!: number;
+  @Field(() => Boolean, { nullable: true, defaultValue: true }) nesterov!: boolean;
+  @Field(() => Float, { nullable: true, defaultValue: 0.0005, description: 'Not on biases and norms.' })
+  weightDecay!: number;
+  @Field(() => Float, { nullable: true, defaultValue: 0.9 }) beta1!: number;
+  @Field(() => Float, { nullable: true, defaultValue: 0.999 }) beta2!: number;
+  @Field(() => Float, { nullable: true, defaultValue: 1e-8 }) epsilon!: number;
+}
+
+@InputType()
+export class ScheduleInput {
+  @Field(() => ScheduleKindEnum, { defaultValue: 'COSINE' }) kind!: ScheduleKind;
+  @Field(() => Float, { nullable: true, defaultValue: 0 }) warmupEpochs!: number;
+  @Field(() => [Float], { nullable: true, description: 'Epochs at which STEP multiplies the rate by gamma.' })
+  milestones?: number[];
+  @Field(() => Float, { nullable: true, defaultValue: 0.1 }) gamma!: number;
+  @Field(() => Float, { nullable: true, defaultValue: 0 }) finalLearningRate!: number;
+}
+
+@InputType()
+export class AugmentationInput {
+  @Field(() => Int, { nullable: true, defaultValue: 0, description: 'Pixels on each side before a random crop.' })
+  cropPadding!: number;
+  @Field(() => Boolean, { nullable: true, defaultValue: false }) horizontalFlip!: boolean;
+}
+
+@InputType()
+export class StartTrainingInput {
+  @Field(() => String, { description: 'Its name.' }) model!: string;
+  @Field(() => String, { description: 'name or name@version; a bare name is its latest version.' }) dataset!: string;
+  @Field(() => Int, { defaultValue: 10 }) epochs!: number;
+  @Field(() => Int, { defaultValue: 128 }) batchSize!: number;
+  @Field(() => OptimizerInput, { nullable: true }) optimizer?: OptimizerInput;
+  @Field(() => ScheduleInput, { nullable: true }) schedule?: ScheduleInput;
+  @Field(() => AugmentationInput, { nullable: true }) augmentation?: AugmentationInput;
+  @Field(() => Float, { nullable: true, defaultValue: 0 }) labelSmoothing!: number;
+  @Field(() => EngineEnum, { defaultValue: 'AUTO' }) engine!: EngineName;
+  @Field(() => PrecisionEnum, { defaultValue: 'AUTO' }) precision!: PrecisionName;
+  @Field(() => Int, { defaultValue: 0 }) seed!: number;
+  @Field(() => Int, { defaultValue: 0, description: 'Larger runs first.' }) priority!: number;
+  @Field(() => [String], { nullable: true }) tags?: string[];
+  @Field(() => String, {
+    nullable: true,
+    description: 'The same key and input: the same run; the same key, another input: CONFLICT.',
+  })
+  idempotencyKey?: string;
+}

@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiKeyVerifier, ensureAdminKey } from './access/api-keys.js';
+import { readConfig } from './config.js';
+import { isOutage } from './errors.js';
+import { createServer } from './graphql/server.js';
+import { connectDatabase } from './infra/database.js';
+import { createEventBus } from './infra/events.js';
+import { createLogger, type Logger } from './infra/log.js';
+import { createMetrics } from './infra/metrics.js';
+import { migrateDatabase } from './infra/migrate.js';
+import { createObjectStore } from './infra/objects.js';
+import { createJobQueue } from './infra/queue.js';
+import { createPredictor } from './serving/predict.js';
+
+/** The API process: read the configuration, build, listen, drain. */
+async function main(): Promise<void> {
+  const config = readConfig();
+  const logger = createLogger(config.logLevel, { process: 'api' });
+  const metrics = createMetrics();
+  const redis = { ...config.redis, onError: (error: Error) => logger.warn({ err: error }, 'redis') };
+
+  for (const name of await patiently(() => migrateDatabase(config.database.url))) logger.info({ name }, 'migrated');
+  const database = connectDatabase(config.database.url);
+  const objects = createObjectStore(config.objects);
+  await patiently(() => objects.ensureBucket());
+  const queue = createJobQueue(redis);
+  await patiently(() => queue.check());
+  const events = createEventBus(redis);
+  if (config.adminKey !== undefined) await ensureAdminKey({ database }, config.adminKey);
+  const keys = new ApiKeyVerifier(database);
+  const predictor = createPredictor({
+    database,
+    objects,
+    metrics,
+    cacheBytes: config.serving.cacheBytes,
+    threads: config.serving.threads,
+    maxPixels: config.images.maxPixels,
+  });
+
+  const services = { database, objects, queue, events, predictor, keys, dataDir: config.dataDir };
+  const server = await createServer({ services, http: config.http, logger, metrics });
+  stopOnSignal(logger, [
+    ['requests', () => server.close()],
+    ['predictions', () => predictor.close()],
+    ['events', () => events.close()],
+    ['queue', () => queue.close()],
+    ['database', () => database.$disconnect()],
+  ]);
+  const url = await server.listen();
+  logger.info({ url }, 'listening');
+}
+
+const START_WAIT_MS = 10_000;
+
+/** A store that is starting is waited for; one that refuses us is not. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (const deadline = Date.now() + START_WAIT_MS; ; await sleep(300)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isStarting(error) || Date.now() > deadline) throw error;
+    }
+  }
+}
+
+const REFUSALS = /password|NOAUTH|WRONGPASS|refuses|does not let|has no database|Access ?Key|signature/i;
+
+function isStarting(error: unknown): boolean {
+  return isOutage(error) && !REFUSALS.test(reasonOf(error));
+}
+
+type Step = readonly [name: string, stop: () => Promise<unknown>];
+
+/** In order, each step whether or not the one before it failed. A second signal ends the process at once. */
+function stopOnSignal(logger: Logger, steps: readonly Step[]): void {
+  let stopping = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    for (const [name, close] of steps)
+      await close().catch((error: unknown) => logger.error({ err: error, step: name }, 'a step of stopping failed'));
+    logger.info('stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (received) => void stop(received));
+}
+
+/** An error's own words and those of what caused it, on one line. */
+function reasonOf(error: unknown): string {
+  const words: string[] = [];
+  for (let cause = error; cause instanceof Error; cause = cause.cause) words.push(cause.message);
+  return [...new Set(words)].join(': ').replaceAll(/\s*\n\s*/g, ' ');
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`residual: the API cannot start: ${reasonOf(error) || String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,21 @@
+import type { Database } from '../infra/database.js';
+import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import type { Model } from '../infra/prisma/client.js';
+
+export function findModel({ database }: { database: Database }, name: string): Promise<Model | null> {
+  return database.model.findUnique({ where: { name } });
+}
+
+/** The newest first; `search` is a part of the name or of the description, in any case. */
+export function listModels(
+  { database }: { database: Database },
+  { search, ...page }: PageArguments & { readonly search?: string | null | undefined },
+): Promise<Page<Model>> {
+  const contains = { contains: search ?? '', mode: 'insensitive' } as const;
+  const where = search == null ? {} : { OR: [{ name: contains }, { description: contains }] };
+  return readPage(
+    page,
+    (window) => database.model.findMany({ where, orderBy: { id: 'desc' }, ...window }),
+    () => database.model.count({ where }),
+  );
+}
