@@ -1,0 +1,37 @@
+import type { Database, Transaction } from '../infra/database.js';
+
+/** A worker's hold on a run: the attempt that it began. */
+export interface Ownership {
+  readonly runId: string;
+  readonly attempt: number;
+}
+
+/** The run is another worker's by now, or was ended by somebody: nothing of this attempt may be written any more. */
+export class RunLostError extends Error {
+  override readonly name = 'RunLostError';
+  constructor({ runId, attempt }: Ownership) {
+    super(`attempt ${attempt} of run ${runId} has lost the run`);
+  }
+}
+
+/**
+ * The fence: `write` happens only while this attempt has the run. Renews the heartbeat, whose row lock keeps others from
+ * taking the run up until the transaction ends.
+ * @throws RunLostError, and then nothing was written.
+ */
+export async function writeAsOwner<T>(
+  database: Database,
+  owner: Ownership,
+  write: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  return database.$transaction(
+    async (transaction) => {
+      const held = await transaction.$executeRaw`
+        UPDATE "TrainingRun" SET "heartbeatAt" = clock_timestamp()
+        WHERE id = ${owner.runId} AND attempt = ${owner.attempt} AND status = 'RUNNING'`;
+      if (held === 0) throw new RunLostError(owner);
+      return write(transaction);
+    },
+    { maxWait: 5_000, timeout: 20_000 },
+  );
+}

@@ -1,0 +1,84 @@
+import { badInput } from '../errors.js';
+import type { RunStatus } from '../domain/run-state.js';
+import type { Database } from '../infra/database.js';
+import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import type { EpochMetric, LogLine, StepMetric, TrainingRun } from '../infra/prisma/client.js';
+
+interface Deps {
+  readonly database: Database;
+}
+
+export function findRun({ database }: Deps, id: string): Promise<TrainingRun | null> {
+  return database.trainingRun.findUnique({ where: { id } });
+}
+
+export interface RunFilter {
+  /** Its name. */
+  readonly model?: string | null | undefined;
+  readonly status?: readonly RunStatus[] | null | undefined;
+  readonly tag?: string | null | undefined;
+}
+
+/** The newest first. */
+export function listRuns({ database }: Deps, { model, status, tag }: RunFilter, page: PageArguments): Promise<Page<TrainingRun>> {
+  const where = {
+    ...(model != null && { model: { name: model } }),
+    ...(status != null && { status: { in: [...status] } }),
+    ...(tag != null && { tags: { has: tag } }),
+  };
+  return readPage(
+    page,
+    (window) => database.trainingRun.findMany({ where, orderBy: { number: 'desc' }, ...window }),
+    () => database.trainingRun.count({ where }),
+  );
+}
+
+/** 1 for the run that is taken up next; null where it does not wait. */
+export async function queuePosition({ database }: Deps, { status, priority, number }: TrainingRun): Promise<number | null> {
+  if (status !== 'QUEUED') return null;
+  const ahead = await database.trainingRun.count({
+    where: { status: 'QUEUED', OR: [{ priority: { gt: priority } }, { priority, number: { lt: number } }] },
+  });
+  return ahead + 1;
+}
+
+export function readHistory({ database }: Deps, runId: string): Promise<EpochMetric[]> {
+  return database.epochMetric.findMany({ where: { runId }, orderBy: { epoch: 'asc' } });
+}
+
+export const MAX_STEP_POINTS = 10_000;
+
+/** At most `maxPoints` steps, evenly spread, the last one among them. @throws BAD_USER_INPUT */
+export async function readSteps({ database }: Deps, runId: string, maxPoints: number): Promise<StepMetric[]> {
+  if (!Number.isInteger(maxPoints) || maxPoints < 1 || maxPoints > MAX_STEP_POINTS)
+    throw badInput('maxPoints', `must be a whole number from 1 to ${MAX_STEP_POINTS}, not ${maxPoints}`);
+  return database.$queryRaw<StepMetric[]>`
+    WITH numbered AS (
+      SELECT *, row_number() OVER (ORDER BY step) AS place, count(*) OVER () AS total
+      FROM "StepMetric" WHERE "runId" = ${runId}
+    )
+    SELECT "runId", step, epoch, loss, accuracy, "learningRate", "imagesPerSecond" FROM numbered
+    -- Of each of the maxPoints equal stretches its last step.
+    WHERE place * ${maxPoints}::bigint / total > (place - 1) * ${maxPoints}::bigint / total
+    ORDER BY step`;
+}
+
+/** In the order they were written. */
+export function readLogs({ database }: Deps, runId: string, page: PageArguments): Promise<Page<LogLine>> {
+  return readPage(
+    page,
+    ({ cursor, ...window }) =>
+      database.logLine.findMany({
+        where: { runId },
+        orderBy: { id: 'asc' },
+        ...window,
+        ...(cursor && { cursor: { id: lineId(cursor.id) } }),
+      }),
+    () => database.logLine.count({ where: { runId } }),
+  );
+}
+
+function lineId(cursor: string): bigint {
+  if (!/^\d{1,18}$/.test(cursor)) throw badInput('after', 'is not a cursor of this list');
+  return BigInt(cursor);
+}

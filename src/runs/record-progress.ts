@@ -1,0 +1,137 @@
+import { HEARTBEAT_MS } from '../domain/run-state.js';
+import type { Database, Transaction } from '../infra/database.js';
+import type { EventBus } from '../infra/events.js';
+import type { EpochMetric, StepMetric } from '../infra/prisma/client.js';
+import { RunLostError, writeAsOwner, type Ownership } from './own-run.js';
+import { retryOutage } from './retry-outage.js';
+import { runChannel } from './watch-runs.js';
+
+export type StepRecord = Omit<StepMetric, 'runId'>;
+export type EpochRecord = Omit<EpochMetric, 'runId'>;
+export type LogLevel = 'info' | 'warn' | 'error';
+
+export interface RecorderOptions {
+  readonly owner: Ownership;
+  readonly totalSteps: number;
+  /** Steps done before this attempt. */
+  readonly firstStep: number;
+  /** Ends the waiting for a database that is away. */
+  readonly signal: AbortSignal;
+  /** Called once, when a write was refused: this attempt must stop. */
+  readonly onLost: (error: RunLostError) => void;
+  /** Called when the user asks for the run's end. */
+  readonly onCancel: () => void;
+}
+
+/** Bound on the values of one statement, of which PostgreSQL takes 65,535. */
+const ROWS_AT_ONCE = 2_000;
+
+/**
+ * Writes what a run does, once a second: its heartbeat, how far it is, its steps and its log. Where the database is away
+ * for a while everything is kept and written when it is back.
+ */
+export class RunRecorder {
+  private steps: StepRecord[] = [];
+  private lines: { at: Date; level: LogLevel; message: string }[] = [];
+  private latest: StepRecord | undefined;
+  private readonly startedAt = performance.now();
+  private readonly timer: NodeJS.Timeout;
+  /** Ends when everything asked for so far is written; never rejects. */
+  private turns: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
+  private lost = false;
+
+  constructor(
+    private readonly deps: { readonly database: Database; readonly events: EventBus },
+    private readonly options: RecorderOptions,
+  ) {
+    this.timer = setInterval(() => this.beat(), HEARTBEAT_MS);
+  }
+
+  step(metrics: StepRecord): void {
+    this.steps.push(metrics);
+    this.latest = metrics;
+  }
+
+  log(level: LogLevel, message: string): void {
+    this.lines.push({ at: new Date(), level, message });
+  }
+
+  /** @throws RunLostError */
+  async epoch(metrics: EpochRecord): Promise<void> {
+    const row = { runId: this.options.owner.runId, ...metrics };
+    // After an outage the row may be there although the answer never came.
+    await this.write((transaction) => transaction.epochMetric.createMany({ data: [row], skipDuplicates: true }));
+  }
+
+  /** What else only the owner may write, behind what is waiting; over outages, until `signal`. @throws RunLostError */
+  write<T>(more: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.inTurn(() => retryOutage(() => this.flush(more), this.options.signal));
+  }
+
+  /** Writes what is left, if that can be. */
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    if (!this.lost) await this.inTurn(() => this.flush(nothing)).catch(() => undefined);
+  }
+
+  /** What fails is kept for the next beat; the fence tells of a loss. */
+  private beat(): void {
+    if (this.waiting === 0 && !this.lost) this.inTurn(() => this.flush(nothing)).catch(() => undefined);
+  }
+
+  /** One write after the other, in the order they were asked for. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.waiting++;
+    const turn = this.turns.then(work).finally(() => this.waiting--);
+    this.turns = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private async flush<T>(more: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const { steps, lines } = this;
+    const [written, writtenLines] = [steps.length, lines.length];
+    try {
+      const result = await writeAsOwner(this.deps.database, this.options.owner, async (transaction) => {
+        await this.writeProgress(transaction, steps.slice(0, written), lines.slice(0, writtenLines));
+        return more(transaction);
+      });
+      this.steps = this.steps.slice(written);
+      this.lines = this.lines.slice(writtenLines);
+      await this.deps.events.publish(runChannel(this.options.owner.runId), {});
+      return result;
+    } catch (error) {
+      if (error instanceof RunLostError && !this.lost) {
+        this.lost = true;
+        this.options.onLost(error);
+      }
+      throw error;
+    }
+  }
+
+  private async writeProgress(transaction: Transaction, steps: readonly StepRecord[], lines: RunRecorder['lines']): Promise<void> {
+    const { runId } = this.options.owner;
+    const { requestedState } = await transaction.trainingRun.update({
+      where: { id: runId },
+      data: { ...(this.latest && { step: this.latest.step, epoch: this.latest.epoch }), etaSeconds: this.etaSeconds() },
+      select: { requestedState: true },
+    });
+    for (let start = 0; start < steps.length; start += ROWS_AT_ONCE) {
+      const data = steps.slice(start, start + ROWS_AT_ONCE).map((step) => ({ runId, ...step }));
+      await transaction.stepMetric.createMany({ data, skipDuplicates: true });
+    }
+    if (lines.length > 0) await transaction.logLine.createMany({ data: lines.map((line) => ({ runId, ...line })) });
+    if (requestedState === 'CANCEL') this.options.onCancel();
+  }
+
+  /** By this attempt's pace, validation included. */
+  private etaSeconds(): number | null {
+    const { totalSteps, firstStep } = this.options;
+    const done = (this.latest?.step ?? firstStep) - firstStep;
+    if (done === 0) return null;
+    const seconds = (performance.now() - this.startedAt) / 1000;
+    return (seconds / done) * (totalSteps - firstStep - done);
+  }
+}
+
+const nothing = async () => undefined;

@@ -1,0 +1,140 @@
+import { isDeepStrictEqual } from 'node:util';
+import { resolveDataset } from '../datasets/find-dataset.js';
+import { normalisePlan, type PlanInput, type TrainingPlan } from '../domain/plan.js';
+import { badInput, conflict, notFound } from '../errors.js';
+import type { Database } from '../infra/database.js';
+import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/prisma/client.js';
+import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
+import { findModel } from '../models/find-model.js';
+
+export interface StartRunInput extends PlanInput {
+  /** Its name. */
+  readonly model: string;
+  /** name, which is its latest READY version, or name@version. */
+  readonly dataset: string;
+  /** Larger first. */
+  readonly priority?: number | null | undefined;
+  readonly tags?: readonly string[] | null | undefined;
+  /** The same key with the same input is the same run. */
+  readonly idempotencyKey?: string | null | undefined;
+}
+
+/** The whole input with every default filled in: what the run's `config` shows. */
+interface RunConfig extends TrainingPlan {
+  readonly model: string;
+  readonly dataset: string;
+  readonly priority: number;
+  readonly tags: readonly string[];
+}
+
+interface Deps {
+  readonly database: Database;
+  readonly queue: JobQueue;
+}
+
+const MAX_TAGS = 20;
+const MAX_TEXT_LENGTH = 200;
+const MAX_STEPS = 2 ** 31 - 1;
+
+/**
+ * Records the run, then queues it. The row is the truth: where the queue is away the run is recorded all the same, and
+ * `recoverRuns` queues it later.
+ * @throws BAD_USER_INPUT with the field; NOT_FOUND; CONFLICT where the idempotency key came with another input.
+ */
+export async function startRun(deps: Deps, input: StartRunInput): Promise<TrainingRun> {
+  const config = normaliseConfig(input);
+  const key = text('input.idempotencyKey', input.idempotencyKey ?? null);
+  const known = key === null ? null : await findByKey(deps.database, key);
+  if (known) return sameRun(known, config);
+
+  const [model, dataset] = await Promise.all([
+    findModel(deps, config.model),
+    resolveDataset(deps, config.dataset, 'input.dataset'),
+  ]);
+  if (!model) throw notFound(`there is no model named ${config.model}`, 'input.model');
+  checkTogether(config, model, dataset);
+  const run = await insertRun(deps.database, config, model, dataset, key);
+  await deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority }).catch(() => undefined);
+  return run;
+}
+
+function normaliseConfig(input: StartRunInput): RunConfig {
+  const priority = input.priority ?? 0;
+  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY)
+    throw badInput('input.priority', `must be a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}, not ${priority}`);
+  const tags = [...new Set(input.tags ?? [])];
+  if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
+  tags.forEach((tag, index) => text(`input.tags.${index}`, tag));
+  text('input.model', input.model);
+  return { model: input.model, dataset: input.dataset, ...normalisePlan(input), priority, tags };
+}
+
+/** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
+function text(field: string, value: string | null): string | null {
+  if (value !== null && !/^[^\p{Cc}]+$/u.test(value)) throw badInput(field, 'must be printable text');
+  if (value !== null && value.length > MAX_TEXT_LENGTH) throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);
+  return value;
+}
+
+/** What each of plan, model and data set allows alone but not together. Images are not resized for training. */
+function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
+  const shapeOf = ({ height, width, channels }: Model | Dataset) => `${channels}x${height}x${width}`;
+  const name = `${dataset.name}@${dataset.version}`;
+  if (dataset.channels !== model.channels)
+    throw badInput('input.dataset', `${name} has ${dataset.channels} channels, ${model.name} takes ${model.channels}`);
+  if (shapeOf(dataset) !== shapeOf(model))
+    throw badInput('input.dataset', `${name} has images of ${shapeOf(dataset)}, ${model.name} takes ${shapeOf(model)}`);
+  if (dataset.classNames.length !== model.classNames.length)
+    throw badInput('input.dataset', `${name} has ${dataset.classNames.length} classes, ${model.name} ${model.classNames.length}`);
+  if (plan.batchSize > dataset.trainSize)
+    throw badInput('input.batchSize', `must be at most the ${dataset.trainSize} training images of ${name}, not ${plan.batchSize}`);
+  const side = Math.min(model.height, model.width);
+  if (plan.augmentation.cropPadding > side)
+    throw badInput('input.augmentation.cropPadding', `must be at most the image's ${side} pixels, not ${plan.augmentation.cropPadding}`);
+  if (totalSteps(plan, dataset) > MAX_STEPS)
+    throw badInput('input.epochs', `makes ${totalSteps(plan, dataset)} steps, of which a run has at most ${MAX_STEPS}`);
+}
+
+const totalSteps = (plan: TrainingPlan, dataset: Dataset) => plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
+
+async function insertRun(
+  database: Database,
+  config: RunConfig,
+  model: Model,
+  dataset: Dataset,
+  idempotencyKey: string | null,
+): Promise<TrainingRun> {
+  const { model: _model, dataset: _dataset, priority, tags, ...plan } = config;
+  try {
+    return await database.trainingRun.create({
+      data: {
+        modelId: model.id,
+        datasetId: dataset.id,
+        config: asJson(config),
+        plan: asJson(plan),
+        totalSteps: totalSteps(config, dataset),
+        priority,
+        tags: [...tags],
+        idempotencyKey,
+      },
+    });
+  } catch (error) {
+    const code = error instanceof Prisma.PrismaClientKnownRequestError ? error.code : undefined;
+    // Another request with the same key came first.
+    const first = code === 'P2002' && idempotencyKey !== null ? await findByKey(database, idempotencyKey) : null;
+    if (first) return sameRun(first, config);
+    if (code === 'P2003') throw conflict('the model or the data set was deleted meanwhile');
+    throw error;
+  }
+}
+
+function findByKey(database: Database, idempotencyKey: string): Promise<TrainingRun | null> {
+  return database.trainingRun.findUnique({ where: { idempotencyKey } });
+}
+
+function sameRun(run: TrainingRun, config: RunConfig): TrainingRun {
+  if (isDeepStrictEqual(run.config, asJson(config))) return run;
+  throw conflict('this key was used for a run with another input', 'input.idempotencyKey');
+}
+
+const asJson = (value: object) => JSON.parse(JSON.stringify(value)) as Prisma.InputJsonObject;

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isFinished } from '../domain/run-state.js';
+import { isOutage, notFound } from '../errors.js';
+import type { Database } from '../infra/database.js';
+import type { EventBus } from '../infra/events.js';
+import type { TrainingRun } from '../infra/prisma/client.js';
+import { findRun } from './read-runs.js';
+
+/** News of a run: that its row has changed. What it changed to is in the row. */
+export const runChannel = (runId: string) => `run:${runId}`;
+
+/** A reader looks this often even without news, which may get lost. */
+const LOOK_EVERY_MS = 900;
+
+/**
+ * The run at once, then whenever there is news of it and at least each second, and its end as the last.
+ * @throws NOT_FOUND
+ */
+export async function* watchRun(
+  deps: { database: Database; events: EventBus },
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<TrainingRun> {
+  const leaving = new AbortController();
+  const bell = ringOn(deps.events.subscribe(runChannel(id), AbortSignal.any([signal, leaving.signal])));
+  try {
+    let run = await findRun(deps, id);
+    if (!run) throw notFound(`there is no run ${id}`, 'id');
+    while (run && !signal.aborted) {
+      yield run;
+      if (isFinished(run.status)) return;
+      await bell.next(LOOK_EVERY_MS, signal);
+      run = await look(deps, run);
+    }
+  } finally {
+    leaving.abort();
+  }
+}
+
+/** As it is now, or as it was last where the database is away. */
+async function look(deps: { database: Database }, last: TrainingRun): Promise<TrainingRun | null> {
+  try {
+    return await findRun(deps, last.id);
+  } catch (error) {
+    if (isOutage(error)) return last;
+    throw error;
+  }
+}
+
+interface Bell {
+  /** Resolves with the first news since the last call, after `milliseconds`, or when `signal` is aborted. */
+  next(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+function ringOn(news: AsyncIterable<unknown>): Bell {
+  let rung = false;
+  let waiting = new AbortController();
+  const listen = async () => {
+    for await (const _ of news) {
+      rung = true;
+      waiting.abort();
+    }
+  };
+  void listen();
+  return {
+    async next(milliseconds, signal) {
+      if (!rung) await sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(() => undefined);
+      rung = false;
+      waiting = new AbortController();
+    },
+  };
+}
