@@ -1,3 +1,4 @@
+import { checkClassNames, checkDescription, checkName } from '../domain/names.js';
 import { badInput } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { ObjectStore } from '../infra/objects.js';
@@ -20,11 +21,6 @@ export interface UploadTarget {
   readonly expiresAt: Date;
 }
 
-const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-const MIN_CLASSES = 2;
-const MAX_CLASSES = 10_000;
-const MAX_CLASS_NAME_LENGTH = 200;
-const MAX_DESCRIPTION_LENGTH = 2_000;
 const FIXED_CLASSES: Partial<Record<DatasetFormat, number>> = { CIFAR10_BINARY: 10, CIFAR100_BINARY: 100 };
 const UPLOAD_SECONDS = 3_600;
 
@@ -68,27 +64,11 @@ async function uploadTargets(objects: ObjectStore, { id, format }: Dataset): Pro
 }
 
 function checkInput({ name, format, classNames, description }: CreateDatasetInput): void {
-  if (!NAME.test(name))
-    throw badInput(
-      'input.name',
-      'a name is 1 to 63 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit',
-    );
-  if ((description ?? '').length > MAX_DESCRIPTION_LENGTH)
-    throw badInput('input.description', `has at most ${MAX_DESCRIPTION_LENGTH} characters`);
-  if (classNames) checkClassNames(classNames, FIXED_CLASSES[format]);
-}
-
-function checkClassNames(classNames: readonly string[], fixed: number | undefined): void {
-  const field = 'input.classNames';
+  checkName(name, 'input.name');
+  checkDescription(description ?? '', 'input.description');
+  if (!classNames) return;
+  const fixed = FIXED_CLASSES[format];
   if (fixed !== undefined && classNames.length !== fixed)
-    throw badInput(field, `this format has ${fixed} classes, not ${classNames.length}`);
-  if (classNames.length < MIN_CLASSES || classNames.length > MAX_CLASSES)
-    throw badInput(field, `a data set has ${MIN_CLASSES} to ${MAX_CLASSES} classes, not ${classNames.length}`);
-  const seen = new Set<string>();
-  for (const [index, className] of classNames.entries()) {
-    if (className.trim() === '' || className.length > MAX_CLASS_NAME_LENGTH)
-      throw badInput(`${field}.${index}`, `a class name has 1 to ${MAX_CLASS_NAME_LENGTH} characters`);
-    if (seen.has(className)) throw badInput(`${field}.${index}`, `the class name ${className} is there twice`);
-    seen.add(className);
-  }
+    throw badInput('input.classNames', `this format has ${fixed} classes, not ${classNames.length}`);
+  checkClassNames(classNames, 'input.classNames');
 }

@@ -16,19 +16,20 @@ export interface Sample {
 const MAX_SAMPLES = 100;
 
 /**
- * Images drawn without repetition; `seed` alone decides which. None where the data set is not READY.
+ * Images drawn without repetition; the seed alone decides which, and without one they are the first of the split. None
+ * where the data set is not READY.
  * @throws BAD_USER_INPUT
  */
 export async function sampleDataset(
   deps: { objects: ObjectStore; dataDir: string },
   { sha256, classNames }: Dataset,
-  { split, first = 10, seed = 0 }: { split: Split; first?: number; seed?: number | null },
+  { split, first = 10, seed }: { split: Split; first?: number; seed?: number | null | undefined },
 ): Promise<Sample[]> {
   if (!(first >= 0 && first <= MAX_SAMPLES)) throw badInput('first', `is between 0 and ${MAX_SAMPLES}`);
   if (sha256 === null || first === 0) return [];
   const dataset = await openDataset(deps, { sha256 });
   try {
-    const indices = draw(dataset.size(split), first, seed ?? 0, split);
+    const indices = choose(dataset.size(split), first, split, seed ?? null);
     return await Promise.all(indices.map((index) => readSample(dataset, split, index, classNames)));
   } finally {
     dataset.close();
@@ -44,10 +45,12 @@ async function readSample(dataset: OpenDataset, split: Split, index: number, cla
 }
 
 /** The first `count` places of a Fisher-Yates shuffle of `size`, of which only what moved is kept. */
-function draw(size: number, count: number, seed: number, split: Split): number[] {
+function choose(size: number, count: number, split: Split, seed: number | null): number[] {
+  const places = Array.from({ length: Math.min(count, size) }, (_, place) => place);
+  if (seed === null) return places;
   const random = new CounterRandom(seed, STREAM.sample, split === 'TRAIN' ? 0 : 1);
   const moved = new Map<number, number>();
-  return Array.from({ length: Math.min(count, size) }, (_, place) => {
+  return places.map((place) => {
     const other = place + random.integer(size - place);
     const drawn = moved.get(other) ?? other;
     moved.set(other, moved.get(place) ?? place);

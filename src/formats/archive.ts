@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 import { extract, type Header } from 'tar-stream';
 import yauzl from 'yauzl';
-import { isSystemError, type ByteSource, type Report } from './records.js';
+import { isSystemError, streamBytes, type ByteSource, type Report } from './records.js';
 
 /**
  * Archives of images, .zip (PKWARE APPNOTE, stored or deflated) and .tar (POSIX ustar and pax, GNU), told apart by their
@@ -75,7 +75,7 @@ export const printable = (path: string) => {
 
 async function* tarEntries(source: ByteSource, report: Report): AsyncGenerator<ArchiveEntry> {
   const files = extract();
-  const input = Readable.from(source.stream());
+  const input = Readable.from(streamBytes(source));
   input.on('error', (error) => files.destroy(error));
   input.pipe(files);
   try {

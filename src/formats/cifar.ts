@@ -1,4 +1,4 @@
-import { MAX_RECORDS, wholeRecords, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
+import { MAX_RECORDS, streamBytes, wholeRecords, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
 
 /**
  * CIFAR's binary version (www.cs.toronto.edu/~kriz/cifar.html, "Binary version"): records of one label byte (CIFAR-100:
@@ -104,7 +104,7 @@ function findFile(files: ReadonlyMap<string, ByteSource>, name: string, recordBy
 async function readLabels({ labelValues }: CifarLayout, source: ByteSource, labels: Int32Array, report: Report): Promise<number> {
   const recordBytes = labelValues.length + PIXEL_BYTES;
   let record = 0;
-  for await (const chunk of wholeRecords(source.stream(), recordBytes))
+  for await (const chunk of wholeRecords(streamBytes(source), recordBytes))
     for (let start = 0; start < chunk.length; start += recordBytes, record++)
       for (const [position, values] of labelValues.entries()) {
         const label = chunk[start + position]!;
@@ -117,7 +117,7 @@ async function readLabels({ labelValues }: CifarLayout, source: ByteSource, labe
 async function* readImages(sources: readonly ByteSource[], recordBytes: number): AsyncGenerator<Uint8Array> {
   const labelBytes = recordBytes - PIXEL_BYTES;
   for (const source of sources)
-    for await (const chunk of wholeRecords(source.stream(), recordBytes)) {
+    for await (const chunk of wholeRecords(streamBytes(source), recordBytes)) {
       const pixels = new Uint8Array((chunk.length / recordBytes) * PIXEL_BYTES);
       for (let from = labelBytes, to = 0; from < chunk.length; from += recordBytes, to += PIXEL_BYTES)
         interleave(chunk, from, pixels, to);

@@ -1,4 +1,4 @@
-import { MAX_RECORDS, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
+import { MAX_RECORDS, streamBytes, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
 
 /**
  * The IDX format of MNIST (yann.lecun.com/exdb/mnist, "FILE FORMATS FOR THE MNIST DATABASE"): a magic number 0, 0, type,
@@ -54,7 +54,7 @@ async function openSplit(images: ByteSource, labels: ByteSource, report: Report)
     height,
     width,
     labels: Int32Array.from(await labels.read(headerBytes(LABELS), labels.bytes)),
-    images: () => images.stream(headerBytes(IMAGES)),
+    images: () => streamBytes(images, headerBytes(IMAGES)),
   };
 }
 

@@ -5,8 +5,6 @@ export interface ByteSource {
   /** As its uploader knows it; the first word of every problem with it. */
   readonly name: string;
   readonly bytes: number;
-  /** From `start` to the end, in chunks of about a megabyte. */
-  stream(start?: number): AsyncIterable<Uint8Array>;
   /** From `start` up to, not including, `end`; fewer only where the source ends. */
   read(start: number, end: number): Promise<Buffer>;
 }
@@ -37,6 +35,19 @@ export interface Records {
 
 /** Labels and shuffles are held in memory: 4 bytes a record, whatever a header claims. */
 export const MAX_RECORDS = 10_000_000;
+
+const CHUNK_BYTES = 1024 ** 2;
+
+/** From `start` to the end, a megabyte at a time. */
+export async function* streamBytes(source: ByteSource, start = 0): AsyncGenerator<Buffer> {
+  for (let from = start; from < source.bytes; from += CHUNK_BYTES)
+    yield source.read(from, Math.min(from + CHUNK_BYTES, source.bytes));
+}
+
+/** A stretch of a source as a source of its own. */
+export function slice(source: ByteSource, name: string, offset: number, bytes: number): ByteSource {
+  return { name, bytes, read: (start, end) => source.read(offset + start, offset + Math.min(end, bytes)) };
+}
 
 /** Cuts a stream anew so that each chunk holds whole records. What is left over at the end is dropped. */
 export async function* wholeRecords(stream: AsyncIterable<Uint8Array>, recordBytes: number): AsyncGenerator<Uint8Array> {
