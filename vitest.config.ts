@@ -8,5 +8,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Two cores: more than two files at once only slow each other down.
     maxWorkers: 2,
+    // Threads that the sources start are TypeScript too.
+    execArgv: ['--import', './test/helpers/typescript-threads.mjs'],
   },
 });

@@ -1,0 +1,246 @@
+import { ResidualError, unavailable } from '../errors.js';
+
+/**
+ * Requests that arrive together are computed together, by the rules of Triton's dynamic batcher (triton-inference-server,
+ * docs/user_guide/batcher.md, "Delayed Batching"; core, src/dynamic_batch_scheduler.cc): requests join a batch in the
+ * order of their arrival; while one batch computes the others queue; once it is done the next is as large as the queue and
+ * `maxBatchImages` allow; with `maxDelayMs` a batch that is not full waits for company, but no request longer than that.
+ * A request above `maxBatchImages` is cut into several parts, any other one stays whole.
+ */
+export interface BatcherOptions {
+  /** Computes (size, …) inputs into (size, K) outputs. It is never called again before it has settled. */
+  readonly compute: (inputs: Float32Array, size: number) => Promise<Float32Array>;
+  /** Numbers that make one image. */
+  readonly imageLength: number;
+  /** @default 32 */
+  readonly maxBatchImages?: number;
+  /** How long a request may wait for others although nothing is computing. @default 0 */
+  readonly maxDelayMs?: number;
+  /** Images that may wait; a request that would be over it is refused at once. @default 1024 */
+  readonly maxQueueImages?: number;
+  readonly onBatch?: (batch: BatchReport) => void;
+}
+
+/** `full`: nothing more fits; `delay`: the oldest had waited `maxDelayMs`; `idle`: nothing to wait for. */
+export type ReleaseReason = 'full' | 'delay' | 'idle';
+
+export interface BatchReport {
+  readonly images: number;
+  /** Requests that had images in it. */
+  readonly requests: number;
+  readonly reason: ReleaseReason;
+  readonly computeMs: number;
+}
+
+export interface BatchedResult {
+  /** (size, K) in the order of the request's images. */
+  readonly outputs: Float32Array;
+  /** Images in the largest batch that the request had a part in. */
+  readonly largestBatchImages: number;
+  /** From arrival until the request's first batch began. */
+  readonly queueMs: number;
+  /** Of the request's batches, together. */
+  readonly computeMs: number;
+}
+
+interface PendingRequest {
+  readonly inputs: Float32Array;
+  readonly size: number;
+  readonly arrivedAt: number;
+  readonly resolve: (result: BatchedResult) => void;
+  readonly reject: (reason: unknown) => void;
+  outputs: Float32Array | undefined;
+  remainingImages: number;
+  startedAt: number | undefined;
+  computeMs: number;
+  largestBatchImages: number;
+}
+
+/** Images `start` to `start + size` of a request. */
+interface Part {
+  readonly request: PendingRequest;
+  readonly start: number;
+  readonly size: number;
+}
+
+const DEFAULTS = { maxBatchImages: 32, maxDelayMs: 0, maxQueueImages: 1024, onBatch: () => undefined };
+
+export class Batcher {
+  readonly #options: Required<BatcherOptions>;
+  #queue: Part[] = [];
+  #queuedImages = 0;
+  #computing = false;
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped: (() => void) | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: BatcherOptions) {
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  /** Images that wait, without those that are being computed. */
+  get queuedImages(): number {
+    return this.#queuedImages;
+  }
+
+  /**
+   * @param inputs `size` images; the batcher may hand the buffer over, so do not use it afterwards
+   * @param signal takes what has not begun out of the queue; its reason is the rejection
+   * @throws RATE_LIMITED at once where too many images wait, SERVICE_UNAVAILABLE once the batcher was stopped
+   */
+  run(inputs: Float32Array, size: number, signal?: AbortSignal): Promise<BatchedResult> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    if (this.#stopping !== undefined) return Promise.reject(unavailable('the server is shutting down'));
+    const { maxQueueImages } = this.#options;
+    if (this.#queuedImages + size > maxQueueImages)
+      return Promise.reject(
+        new ResidualError('RATE_LIMITED', `${this.#queuedImages} images wait for this model already, of at most ${maxQueueImages}`),
+      );
+    let request!: PendingRequest;
+    const result = new Promise<BatchedResult>((resolve, reject) => {
+      request = newRequest(inputs, size, resolve, reject);
+    });
+    this.#enqueue(request);
+    return signal === undefined ? result : this.#unlessAborted(request, result, signal);
+  }
+
+  /** Takes nothing new and waits until all that was taken is answered. */
+  stop(): Promise<void> {
+    this.#stopping ??= new Promise((resolve) => (this.#stopped = resolve));
+    this.#schedule();
+    return this.#stopping;
+  }
+
+  #enqueue(request: PendingRequest): void {
+    const { maxBatchImages } = this.#options;
+    for (let start = 0; start < request.size; start += maxBatchImages)
+      this.#queue.push({ request, start, size: Math.min(maxBatchImages, request.size - start) });
+    this.#queuedImages += request.size;
+    this.#schedule();
+  }
+
+  /** Looks at the queue once the event loop has taken in what arrived at the same time. */
+  #schedule(): void {
+    if (this.#scheduled || this.#computing) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    clearTimeout(this.#timer);
+    const [oldest] = this.#queue;
+    if (oldest === undefined) return this.#stopped?.();
+    const next = this.#nextBatch();
+    const waitMs = this.#options.maxDelayMs - (performance.now() - oldest.request.arrivedAt);
+    if (next.full || waitMs <= 0 || this.#stopping !== undefined) return void this.#compute(next.parts, this.#reason(next.full));
+    this.#timer = setTimeout(() => this.#dispatch(), Math.ceil(waitMs));
+  }
+
+  #reason(full: boolean): ReleaseReason {
+    if (full) return 'full';
+    return this.#options.maxDelayMs > 0 && this.#stopping === undefined ? 'delay' : 'idle';
+  }
+
+  /** The longest start of the queue that one batch holds. */
+  #nextBatch(): { parts: Part[]; full: boolean } {
+    const { maxBatchImages } = this.#options;
+    let images = 0;
+    let count = 0;
+    for (const { size } of this.#queue) {
+      if (images + size > maxBatchImages) break;
+      images += size;
+      count++;
+    }
+    return { parts: this.#queue.slice(0, count), full: images === maxBatchImages || count < this.#queue.length };
+  }
+
+  async #compute(parts: Part[], reason: ReleaseReason): Promise<void> {
+    this.#queue.splice(0, parts.length);
+    const images = parts.reduce((sum, { size }) => sum + size, 0);
+    this.#queuedImages -= images;
+    this.#computing = true;
+    const startedAt = performance.now();
+    for (const { request } of parts) request.startedAt ??= startedAt;
+    try {
+      const outputs = await this.#options.compute(gather(parts, images, this.#options.imageLength), images);
+      const computeMs = performance.now() - startedAt;
+      this.#options.onBatch({ images, requests: new Set(parts.map(({ request }) => request)).size, reason, computeMs });
+      scatter(parts, outputs, images, computeMs);
+    } catch (error) {
+      for (const { request } of parts) this.#withdraw(request, error);
+    }
+    this.#computing = false;
+    this.#dispatch();
+  }
+
+  #unlessAborted(request: PendingRequest, result: Promise<BatchedResult>, signal: AbortSignal): Promise<BatchedResult> {
+    const withdraw = () => this.#withdraw(request, signal.reason);
+    signal.addEventListener('abort', withdraw, { once: true });
+    return result.finally(() => signal.removeEventListener('abort', withdraw));
+  }
+
+  #withdraw(request: PendingRequest, reason: unknown): void {
+    this.#queue = this.#queue.filter((part) => part.request !== request);
+    this.#queuedImages = this.#queue.reduce((sum, { size }) => sum + size, 0);
+    request.reject(reason);
+  }
+}
+
+function newRequest(
+  inputs: Float32Array,
+  size: number,
+  resolve: PendingRequest['resolve'],
+  reject: PendingRequest['reject'],
+): PendingRequest {
+  return {
+    inputs,
+    size,
+    resolve,
+    reject,
+    arrivedAt: performance.now(),
+    outputs: undefined,
+    remainingImages: size,
+    startedAt: undefined,
+    computeMs: 0,
+    largestBatchImages: 0,
+  };
+}
+
+/** The inputs of one batch, one behind the other. A request that is a batch of its own is not copied. */
+function gather(parts: Part[], images: number, imageLength: number): Float32Array {
+  const [first] = parts;
+  if (parts.length === 1 && first!.size === first!.request.size) return first!.request.inputs;
+  const inputs = new Float32Array(images * imageLength);
+  let at = 0;
+  for (const { request, start, size } of parts) {
+    inputs.set(request.inputs.subarray(start * imageLength, (start + size) * imageLength), at * imageLength);
+    at += size;
+  }
+  return inputs;
+}
+
+/** Gives each request its rows, and answers those that have all of them. */
+function scatter(parts: Part[], outputs: Float32Array, images: number, computeMs: number): void {
+  const width = outputs.length / images;
+  let at = 0;
+  for (const { request, start, size } of parts) {
+    request.outputs ??= new Float32Array(request.size * width);
+    request.outputs.set(outputs.subarray(at * width, (at + size) * width), start * width);
+    at += size;
+    request.remainingImages -= size;
+    request.computeMs += computeMs;
+    request.largestBatchImages = Math.max(request.largestBatchImages, images);
+    if (request.remainingImages === 0) request.resolve(resultOf(request));
+  }
+}
+
+const resultOf = ({ outputs, largestBatchImages, arrivedAt, startedAt, computeMs }: PendingRequest): BatchedResult => ({
+  outputs: outputs!,
+  largestBatchImages,
+  queueMs: startedAt! - arrivedAt,
+  computeMs,
+});

@@ -1,0 +1,116 @@
+import { ResidualError } from '../errors.js';
+import type { Metrics } from '../infra/metrics.js';
+import type { BatchedResult, BatchReport } from './batcher.js';
+
+/** Quantiles are of at most so many requests … */
+const MAX_SAMPLES = 4096;
+/** … and of none that is older. */
+const WINDOW_MS = 5 * 60_000;
+
+/** What the API tells of its predictions; counts are since the process started. */
+export interface ServingStats {
+  /** In memory now, the least recently used first. */
+  readonly cachedModels: readonly CachedModelStats[];
+  /** Of models in memory and those being loaded. */
+  readonly cacheBytes: number;
+  readonly cacheBudgetBytes: number;
+  /** Requests that were answered with a prediction, and their images. */
+  readonly requests: number;
+  readonly images: number;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  readonly evictions: number;
+  /** Of whole answered requests, over a sliding window: the last 4096 and at most five minutes. */
+  readonly latencyMs: LatencyQuantiles;
+  /** Images per batch that was computed. */
+  readonly meanBatchSize: number;
+}
+
+export interface CachedModelStats {
+  readonly versionId: string;
+  readonly bytes: number;
+  readonly lastUsedAt: Date;
+  /** Since the model was loaded. */
+  readonly requests: number;
+}
+
+/** By nearest rank; 0 where there was no request. */
+export interface LatencyQuantiles {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/** A ring of latencies in ms. */
+export class LatencyWindow {
+  readonly #latencies = new Float64Array(MAX_SAMPLES);
+  readonly #times = new Float64Array(MAX_SAMPLES).fill(-Infinity);
+  #count = 0;
+
+  add(latencyMs: number): void {
+    const place = this.#count++ % MAX_SAMPLES;
+    this.#latencies[place] = latencyMs;
+    this.#times[place] = performance.now();
+  }
+
+  quantiles(): LatencyQuantiles {
+    const since = performance.now() - WINDOW_MS;
+    const sorted = this.#latencies.filter((_, place) => this.#times[place]! >= since).sort();
+    // The smallest latency that at least the share `q` of requests did not exceed.
+    const quantile = (q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? 0;
+    return { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) };
+  }
+}
+
+export type ServingMetrics = Pick<
+  Metrics,
+  | 'predictions' | 'predictedImages' | 'predictionSeconds' | 'predictionQueueSeconds' | 'predictionComputeSeconds'
+  | 'batchImages' | 'cacheHits' | 'cacheMisses' | 'cacheEvictions' | 'cacheBytes' | 'cacheBudgetBytes' | 'cachedModels'
+>; // prettier-ignore
+
+/** Counts what happens, once for `servingStats` and once for Prometheus. */
+export class ServingRecorder {
+  readonly #latencies = new LatencyWindow();
+  readonly #counts = { requests: 0, images: 0, cacheHits: 0, cacheMisses: 0, evictions: 0 };
+  #batches = 0;
+  #batchedImages = 0;
+
+  constructor(private readonly metrics: ServingMetrics) {}
+
+  answered(images: number, latencyMs: number, { queueMs }: BatchedResult): void {
+    this.#counts.requests++;
+    this.#counts.images += images;
+    this.#latencies.add(latencyMs);
+    this.metrics.predictions.inc({ code: 'OK' });
+    this.metrics.predictedImages.inc(images);
+    this.metrics.predictionSeconds.observe(latencyMs / 1000);
+    this.metrics.predictionQueueSeconds.observe(queueMs / 1000);
+  }
+
+  failed(error: unknown): void {
+    this.metrics.predictions.inc({ code: error instanceof ResidualError ? error.code : 'INTERNAL_SERVER_ERROR' });
+  }
+
+  lookedUp(hit: boolean): void {
+    this.#counts[hit ? 'cacheHits' : 'cacheMisses']++;
+    this.metrics[hit ? 'cacheHits' : 'cacheMisses'].inc();
+  }
+
+  evicted(): void {
+    this.#counts.evictions++;
+    this.metrics.cacheEvictions.inc();
+  }
+
+  computed({ images, computeMs }: BatchReport): void {
+    this.#batches++;
+    this.#batchedImages += images;
+    this.metrics.batchImages.observe(images);
+    this.metrics.predictionComputeSeconds.observe(computeMs / 1000);
+  }
+
+  /** All but what the cache itself knows. */
+  stats() {
+    const meanBatchSize = this.#batches === 0 ? 0 : this.#batchedImages / this.#batches;
+    return { ...this.#counts, latencyMs: this.#latencies.quantiles(), meanBatchSize };
+  }
+}
