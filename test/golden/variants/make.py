@@ -33,7 +33,7 @@ VARIANTS = {
     'notebook': variant(block='BOTTLENECK', shortcutNorm=False, strideInFirstConv=True, convBias=True),
     'resnext': variant(block='BOTTLENECK', groups=4, widthPerGroup=32),
     'wide-bottleneck': variant(block='BOTTLENECK', widthMultiplier=2),
-    'deep-stem': variant(size=(21, 22), block='BOTTLENECK', stem=dict(kind='DEEP3X3_POOL', width=8), shortcut='AVERAGE_POOL'),
+    'deep-stem': variant(size=(33, 34), block='BOTTLENECK', stem=dict(kind='DEEP3X3_POOL', width=8), shortcut='AVERAGE_POOL'),
     'squeeze-excitation': variant(squeezeExcitation=2),
     'preactivated-wide': variant(block='PREACT_BASIC', shortcutNorm=False, widthMultiplier=2),
     'preactivated-bottleneck': variant(size=(32, 32), block='PREACT_BOTTLENECK', shortcutNorm=False, stem=dict(kind='CONV7X7_POOL', width=8)),
