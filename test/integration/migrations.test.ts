@@ -78,7 +78,7 @@ describe('migrateDatabase', () => {
 
   test('runs a script with semicolons inside a function body', async () => {
     const url = await freshDatabase();
-    const body = "CREATE FUNCTION two() RETURNS INT LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; RETURN 2; END $$;";
+    const body = 'CREATE FUNCTION two() RETURNS INT LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; RETURN 2; END $$;';
     await migrateDatabase(url, { folder: await migrationsWith('20991231000000_function', body) });
     const client = await connect(url);
     expect((await client.query('SELECT two()')).rows).toEqual([{ two: 2 }]);
