@@ -70,3 +70,8 @@ export interface TrainingSession {
   /** Releases native memory; the session is unusable afterwards. Safe to call twice. */
   close(): Promise<void>;
 }
+
+/** What was asked for does not fit in this machine's memory; the message names the bytes needed and available. */
+export class ResourceError extends Error {
+  override readonly name = 'ResourceError';
+}

@@ -1,0 +1,47 @@
+/**
+ * The addon as JavaScript sees it. `src/training/engines/onednn.ts` alone uses it, and validates what it passes; the
+ * addon checks again only what would be unsafe in memory. Every promise's work runs on the session's own thread, in the
+ * order of the calls. Arrays that are passed must stay unchanged until the promise settles.
+ *
+ * Rejections carry `code`: `RESOURCE` (memory), `ARGUMENT` (graph or tensors contradict themselves), `FAILURE`.
+ */
+import type { Graph } from '../src/domain/network/graph.js';
+import type { OptimizerPlan } from '../src/domain/plan.js';
+
+/** float32, row-major, by state_dict name. */
+export type TensorObject = Record<string, Float32Array>;
+
+export interface NativeOptions {
+  /** Largest batch of a step or an evaluation. */
+  readonly batchSize: number;
+  readonly precision: 'FLOAT32' | 'BFLOAT16';
+  readonly optimizer: OptimizerPlan;
+  /** In [0, 1). */
+  readonly labelSmoothing: number;
+  /** Threads that compute, at least 1. Same threads and same inputs give the same bits. */
+  readonly threads: number;
+}
+
+export class Session {
+  /** Starts the session's thread. */
+  constructor();
+  /** Once, before anything else. Resolves to the bytes taken for tensors, optimizer and activations. */
+  open(graph: Graph, tensors: TensorObject, options: NativeOptions): Promise<number>;
+  /** `images`: size x H x W x C, NHWC. */
+  step(images: Float32Array, labels: Int32Array, size: number, learningRate: number): Promise<{ loss: number; correct: number }>;
+  /** Resolves to size x K logits. */
+  evaluate(images: Float32Array, size: number): Promise<Float32Array>;
+  tensors(): Promise<TensorObject>;
+  optimizerState(): Promise<TensorObject>;
+  gradients(): Promise<TensorObject>;
+  restore(tensors: TensorObject, optimizerState: TensorObject): Promise<void>;
+  /** Frees everything and ends the thread; further calls throw. */
+  close(): Promise<void>;
+}
+
+/** Instruction set that oneDNN uses at most, after its limit variable ONEDNN_MAX_CPU_ISA: `avx512_core_bf16`. */
+export const isa: string;
+/** `2.6.3` */
+export const oneDnnVersion: string;
+/** Whether the CPU computes in bfloat16 itself, and so faster than in float32. */
+export const nativeBFloat16: boolean;

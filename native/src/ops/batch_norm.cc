@@ -1,0 +1,185 @@
+#include "batch_norm.h"
+
+#include <cmath>
+#include <vector>
+
+#include "kernels.h"
+#include "parallel.h"
+
+namespace residual {
+namespace {
+
+class BatchNorm final : public Op {
+ public:
+  BatchNorm(const Context& context, Mode mode, const Node& node, Value& x, Value* residual, bool relu, Value& y,
+            NormParameters parameters)
+      : Op(node.name), threads_(context.threads), mode_(mode), epsilon_(node.epsilon), momentum_(node.momentum), x_(x),
+        residual_(residual), relu_(relu), y_(y), parameters_(parameters), width_(rowWidth(x.channels)),
+        factor_(width_), offset_(width_), mean_(width_), inverse_(x.channels) {
+    if (mode == Mode::Evaluation) return;
+    for (auto* row : {&gradientFactor_, &inputFactor_, &constant_}) row->resize(width_);
+    sums_.resize(2 * width_ * threads_);
+  }
+
+  int gradientSummands() const override { return 2; }
+
+  void planForward(MemoryPlan& plan) override {
+    plan.use(x_.data);
+    if (residual_) plan.use(residual_->data);
+    y_.data = plan.allocate(y_.bytes());
+  }
+
+  void planBackward(MemoryPlan& plan) override {
+    dy_ = takeGradient(plan, y_);
+    plan.use(x_.data);
+    if (residual_) {
+      if (relu_) plan.use(y_.data);
+      if (relu_ || dy_.second) g_ = reuseGradient(plan, dy_, y_);
+      Buffer* const passed = g_ ? g_ : dy_.first;
+      giveGradient(*residual_, passed);
+      plan.use(passed);
+    }
+    if (!x_.needsGradient) return;
+    // Where the residual's gradient is the buffer that dy came in, dx needs one of its own.
+    dx_ = reuseGradient(plan, g_ ? Gradient{g_, nullptr} : dy_, x_);
+    giveGradient(x_, dx_);
+  }
+
+  void forward() override {
+    mode_ == Mode::Training ? normaliseByBatch() : normaliseByRunningStatistics();
+    const NormaliseArguments arguments{x_.type, x_.data->data, residual_ ? residual_->data->data : nullptr, y_.data->data,
+                                       width_,  factor_.data(), offset_.data(), relu_};
+    overRows([&](int, Range range) { kernels().normalise(arguments, range); });
+  }
+
+  void backward() override {
+    const Mask mask = !relu_ ? Mask::None : residual_ ? Mask::FromOutput : Mask::FromInput;
+    sumGradients(mask);
+    if (!dx_) return;
+    const bool gathered = g_ != nullptr;
+    const NormGradientArguments arguments{x_.type,
+                                          gathered ? Mask::None : mask,
+                                          x_.data->data,
+                                          gathered ? g_->data : dy_.first->data,
+                                          gathered || !dy_.second ? nullptr : dy_.second->data,
+                                          dx_->data,
+                                          width_,
+                                          factor_.data(),
+                                          offset_.data(),
+                                          gradientFactor_.data(),
+                                          inputFactor_.data(),
+                                          constant_.data()};
+    overRows([&](int, Range range) { kernels().normGradient(arguments, range); });
+  }
+
+ private:
+  template <class Work>
+  void overRows(Work work) const {
+    const int64_t elements = x_.elements(), rows = (elements + width_ - 1) / width_;
+    parallelFor(threads_, [&](int part) {
+      const auto [begin, end] = share(rows, threads_, part);
+      work(part, Range{begin * width_, std::min(end * width_, elements)});
+    });
+  }
+
+  /// Both sums of channel `c` over all threads, in an order that the number of threads alone decides.
+  std::pair<double, double> total(int64_t c) const {
+    double first = 0, second = 0;
+    for (int part = 0; part < threads_; ++part) {
+      const double* sums = sums_.data() + 2 * width_ * part;
+      for (int64_t place = c; place < width_; place += x_.channels) {
+        first += sums[place];
+        second += sums[width_ + place];
+      }
+    }
+    return {first, second};
+  }
+
+  void spread(std::vector<float>& row, int64_t c, float value) const {
+    for (int64_t place = c; place < width_; place += x_.channels) row[place] = value;
+  }
+
+  void setAffine(int64_t c, float mean, float inverse) {
+    inverse_[c] = inverse;
+    spread(mean_, c, mean);
+    spread(factor_, c, parameters_.scale->value[c] * inverse);
+    spread(offset_, c, parameters_.shift->value[c] - mean * parameters_.scale->value[c] * inverse);
+  }
+
+  void normaliseByRunningStatistics() {
+    for (int64_t c = 0; c < x_.channels; ++c)
+      setAffine(c, parameters_.runningMean->value[c],
+                static_cast<float>(1 / std::sqrt(parameters_.runningVariance->value[c] + epsilon_)));
+  }
+
+  void normaliseByBatch() {
+    // The running mean as pivot: near the batch's once training is under way, and never far from its scale.
+    for (int64_t c = 0; c < x_.channels; ++c) spread(mean_, c, parameters_.runningMean->value[c]);
+    std::fill(sums_.begin(), sums_.end(), 0);
+    overRows([&](int part, Range range) {
+      double* sums = sums_.data() + 2 * width_ * part;
+      kernels().moments({x_.type, x_.data->data, width_, mean_.data(), sums, sums + width_}, range);
+    });
+    const double count = static_cast<double>(x_.pixels());
+    for (int64_t c = 0; c < x_.channels; ++c) {
+      const auto [sum, squares] = total(c);
+      const double fromPivot = sum / count, mean = mean_[c] + fromPivot;
+      const double variance = std::max(0.0, squares / count - fromPivot * fromPivot);
+      setAffine(c, static_cast<float>(mean), static_cast<float>(1 / std::sqrt(variance + epsilon_)));
+      moveRunning(parameters_.runningMean->value[c], mean);
+      moveRunning(parameters_.runningVariance->value[c], variance * count / std::max(1.0, count - 1));
+    }
+  }
+
+  void moveRunning(float& running, double batch) const {
+    running = static_cast<float>((1 - momentum_) * running + momentum_ * batch);
+  }
+
+  void sumGradients(Mask mask) {
+    std::fill(sums_.begin(), sums_.end(), 0);
+    overRows([&](int part, Range range) {
+      double* sums = sums_.data() + 2 * width_ * part;
+      kernels().normSums({x_.type, mask, x_.data->data, y_.data->data, dy_.first->data, dy_.second ? dy_.second->data : nullptr,
+                          g_ ? g_->data : nullptr, width_, factor_.data(), offset_.data(), mean_.data(), sums, sums + width_},
+                         range);
+    });
+    const double count = static_cast<double>(x_.pixels());
+    for (int64_t c = 0; c < x_.channels; ++c) {
+      const auto [sumG, sumGX] = total(c);
+      const double inverse = inverse_[c], factor = parameters_.scale->value[c] * inverse;
+      parameters_.shift->gradient[c] = static_cast<float>(sumG);
+      parameters_.scale->gradient[c] = static_cast<float>(sumGX * inverse);
+      // dx = factor * (g - mean(g) - xhat * mean(g * xhat)), as one product of g, one of x and a constant.
+      const double inputFactor = -factor * inverse * inverse * sumGX / count;
+      spread(gradientFactor_, c, static_cast<float>(factor));
+      spread(inputFactor_, c, static_cast<float>(inputFactor));
+      spread(constant_, c, static_cast<float>(-factor * sumG / count - inputFactor * mean_[c]));
+    }
+  }
+
+  const int threads_;
+  const Mode mode_;
+  const double epsilon_, momentum_;
+  Value& x_;
+  Value* const residual_;
+  const bool relu_;
+  Value& y_;
+  const NormParameters parameters_;
+  const int64_t width_;
+  /// y = x * factor + offset: a row each, as kernels.h defines it.
+  std::vector<float> factor_, offset_, mean_;
+  std::vector<float> inverse_;  // (C): 1 / sqrt(variance + epsilon)
+  std::vector<float> gradientFactor_, inputFactor_, constant_;
+  std::vector<double> sums_;  // two rows for each thread
+  Gradient dy_;
+  Buffer *g_ = nullptr, *dx_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> makeBatchNorm(const Context& context, Mode mode, const Node& node, Value& x, Value* residual, bool relu,
+                                  Value& y, NormParameters parameters) {
+  return std::make_unique<BatchNorm>(context, mode, node, x, residual, relu, y, parameters);
+}
+
+}  // namespace residual

@@ -1,0 +1,31 @@
+// What the ops of one session share: its oneDNN engine and stream (named only in onednn.h) and its number of threads.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "data_type.h"
+
+namespace residual {
+
+struct OneDnn;  // onednn.h
+
+class Context {
+ public:
+  /// `threads` is what OpenMP is set to on the thread that makes and uses the context.
+  explicit Context(int threads);
+  ~Context();
+
+  const int threads;
+  const std::unique_ptr<OneDnn> onednn;
+};
+
+/// Instruction set that oneDNN uses at most, after its own limit variable: `avx512_core_bf16`.
+std::string effectiveIsa();
+/// oneDNN's version: `2.6.3`.
+std::string oneDnnVersion();
+/// Whether the CPU has bfloat16 arithmetic, so that it is faster than float32.
+bool hasNativeBFloat16();
+/// Whether bfloat16 can be computed at all (AVX-512 without the instruction: emulated by oneDNN).
+bool canComputeBFloat16();
+
+}  // namespace residual

@@ -1,0 +1,10 @@
+// kernels.inl for AVX-512 with bfloat16 instructions. Only `kernels()` may choose it, after it has asked the CPU.
+#include "kernels.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
+#define RESIDUAL_KERNELS kernels_avx512_bf16
+#include "kernels.inl"
+#endif

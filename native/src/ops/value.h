@@ -1,0 +1,64 @@
+// What flows between ops: an activation of a whole batch, NHWC, and the summands of its gradient.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "../graph.h"
+#include "data_type.h"
+#include "memory_plan.h"
+
+namespace residual {
+
+struct Value {
+  int64_t batch = 0, channels = 0, height = 0, width = 0;
+  DataType type = DataType::Float32;
+  bool needsGradient = false;
+  Buffer* data = nullptr;
+  /// One per reader whose backward pass is planned: the gradient is their sum, formed by whoever takes it.
+  std::vector<Buffer*> gradients;
+
+  int64_t pixels() const { return batch * height * width; }
+  int64_t elements() const { return pixels() * channels; }
+  size_t bytes() const { return static_cast<size_t>(elements()) * sizeOf(type); }
+};
+
+/// A gradient as the op that made the value receives it: `first`, plus `second` unless that is null.
+struct Gradient {
+  Buffer* first = nullptr;
+  Buffer* second = nullptr;
+};
+
+/// A trained tensor or a running statistic. `gradient` is null for statistics.
+struct Parameter {
+  TensorSpec spec;
+  int64_t elements = 0;
+  float* value = nullptr;
+  float* gradient = nullptr;
+};
+
+/// Takes the (at most two) summands; the current step reads them.
+inline Gradient takeGradient(MemoryPlan& plan, Value& value) {
+  Gradient gradient;
+  for (Buffer* summand : value.gradients) {
+    plan.use(summand);
+    --summand->holders;
+    (gradient.first ? gradient.second : gradient.first) = summand;
+  }
+  value.gradients.clear();
+  return gradient;
+}
+
+/// Memory for something of `value`'s size that replaces `gradient`: one of its summands where nobody else needs it.
+inline Buffer* reuseGradient(MemoryPlan& plan, const Gradient& gradient, const Value& value) {
+  for (Buffer* summand : {gradient.first, gradient.second})
+    if (summand && summand->holders == 0 && summand->bytes >= value.bytes()) return summand;
+  return plan.allocate(value.bytes());
+}
+
+inline void giveGradient(Value& value, Buffer* summand) {
+  if (!value.needsGradient) return;
+  value.gradients.push_back(summand);
+  ++summand->holders;
+}
+
+}  // namespace residual
