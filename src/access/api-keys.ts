@@ -25,7 +25,7 @@ export async function createApiKey(
 ): Promise<{ key: ApiKey; secret: string }> {
   if (name.trim() === '' || name.length > MAX_NAME_LENGTH)
     throw badInput('name', `a name has 1 to ${MAX_NAME_LENGTH} characters`);
-  if (expiresAt !== null && expiresAt.getTime() <= Date.now()) throw badInput('expiresAt', 'must lie in the future');
+  if (isPast(expiresAt)) throw badInput('expiresAt', 'expiresAt must lie in the future');
   const secret = `rsd_${randomBytes(32).toString('base64url')}`;
   const key = await database.apiKey.create({ data: { name, role, expiresAt, secretHash: hashSecret(secret) } });
   return { key, secret };
@@ -69,7 +69,7 @@ export class ApiKeyVerifier {
   async verify(secret: string): Promise<Caller> {
     const key = await this.find(hashSecret(secret));
     if (key === null) throw unauthenticated('this API key is unknown or was revoked');
-    if (key.expiresAt !== null && key.expiresAt.getTime() <= Date.now()) throw unauthenticated('this API key has expired');
+    if (isPast(key.expiresAt)) throw unauthenticated('this API key has expired');
     return { keyId: key.id, role: key.role };
   }
 
@@ -103,6 +103,8 @@ export class ApiKeyVerifier {
     await this.database.apiKey.updateMany({ where: { id }, data: { lastUsedAt: now } });
   }
 }
+
+const isPast = (moment: Date | null) => moment !== null && moment.getTime() <= Date.now();
 
 const unauthenticated = (message: string) => new ResidualError('UNAUTHENTICATED', message);
 

@@ -58,11 +58,12 @@ export function connectionType(name: string, node: () => ClassType): ClassType<C
 /** What the database is asked for. @throws BAD_USER_INPUT for a size or a cursor that is none */
 export function pageArguments({ first, after, last, before }: ConnectionArguments): PageArguments {
   if (first != null && last != null) throw badInput('last', 'give first or last, not both');
-  if (last == null && before != null) throw badInput('before', 'goes with last');
-  if (last != null && after != null) throw badInput('after', 'goes with first');
-  return last == null
-    ? { first: pageSize(first ?? DEFAULT_PAGE_SIZE, 'first'), ...(after != null && { after: decodeCursor(after, 'after') }) }
-    : { last: pageSize(last, 'last'), ...(before != null && { before: decodeCursor(before, 'before') }) };
+  if (last == null && before != null) throw badInput('before', 'before goes with last');
+  if (last != null && after != null) throw badInput('after', 'after goes with first');
+  if (last != null)
+    return { last: pageSize(last, 'last'), ...(before != null && { before: decodeCursor(before, 'before') }) };
+  const size = pageSize(first ?? DEFAULT_PAGE_SIZE, 'first');
+  return { first: size, ...(after != null && { after: decodeCursor(after, 'after') }) };
 }
 
 export function toConnection<T extends { readonly id: string | bigint }>(page: Page<T>): Connection<T> {
@@ -81,7 +82,7 @@ export function toConnection<T extends { readonly id: string | bigint }>(page: P
 }
 
 function pageSize(size: number, field: string): number {
-  if (size < 0 || size > MAX_PAGE_SIZE) throw badInput(field, `is 0 to ${MAX_PAGE_SIZE}, not ${size}`);
+  if (size < 0 || size > MAX_PAGE_SIZE) throw badInput(field, `${field} must be 0 to ${MAX_PAGE_SIZE}, not ${size}`);
   return size;
 }
 
@@ -93,6 +94,6 @@ function encodeCursor(id: string): string {
 
 function decodeCursor(cursor: string, field: string): string {
   const [, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (id === undefined) throw badInput(field, 'is not a cursor of this list');
+  if (id === undefined) throw badInput(field, `${field} must be a cursor of this list`);
   return id;
 }

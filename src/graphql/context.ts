@@ -48,7 +48,8 @@ export function createContext(services: Services, authorization: unknown, signal
 }
 
 function bearerToken(authorization: unknown): string {
-  if (typeof authorization !== 'string' || authorization.trim() === '')
-    throw new ResidualError('UNAUTHENTICATED', 'send an API key: `authorization: Bearer KEY`');
-  return authorization.trim().replace(/^bearer\s+/i, '');
+  const text = typeof authorization === 'string' ? authorization : '';
+  const [, token = ''] = /^\s*(?:bearer\b)?\s*(\S*)/i.exec(text) ?? [];
+  if (token === '') throw new ResidualError('UNAUTHENTICATED', 'send an API key: `authorization: Bearer KEY`');
+  return token;
 }

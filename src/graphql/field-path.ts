@@ -8,14 +8,15 @@ export function faultyField(error: GraphQLError): string {
   return variableFault(error) ?? literalFault(error) ?? 'query';
 }
 
-/** graphql-js says where in a variable only in its message. Quotes inside the printed value are escaped, so they cannot mislead. */
+/** graphql-js says where in a variable only in its message. Quotes in the value that it prints are escaped: no trap. */
 function variableFault(error: GraphQLError): string | undefined {
   const { message } = error;
-  const [, variable] = /^Variable "\$(\w+)" (?:got invalid value|of required type|of non-null type)/.exec(message) ?? [];
+  const [, variable] = /^Variable "\$(\w+)" (?:got invalid|of required|of non-null)/.exec(message) ?? [];
   if (variable === undefined) return undefined;
   const [, inside = ''] = /^Variable .* at "\w+([^"]*)"; /s.exec(message) ?? [];
   const [, beside] = /; Field "(\w+)" (?:of required type|is not defined by type)/.exec(message) ?? [];
-  return argumentOf(documentOf(error), variable) + inside.replaceAll(/\[(\d+)\]/g, '.$1') + (beside === undefined ? '' : `.${beside}`);
+  const path = argumentOf(documentOf(error), variable) + inside.replaceAll(/\[(\d+)\]/g, '.$1');
+  return beside === undefined ? path : `${path}.${beside}`;
 }
 
 function literalFault(error: GraphQLError): string | undefined {
@@ -29,8 +30,8 @@ function literalFault(error: GraphQLError): string | undefined {
 
 /** A variable's name is the client's own; the argument that it is given to is the contract's. */
 export function argumentOf(document: DocumentNode | undefined, variable: string): string {
-  const isUse = (node: ASTNode, key: Key) => node.kind === 'Variable' && node.name.value === variable && key !== 'variable';
-  return pathTo(document, isUse) ?? variable;
+  const uses = (node: ASTNode, key: Key) => node.kind === 'Variable' && node.name.value === variable && key !== 'variable';
+  return pathTo(document, uses) ?? variable;
 }
 
 function documentOf(error: GraphQLError): DocumentNode | undefined {
@@ -44,7 +45,10 @@ function documentOf(error: GraphQLError): DocumentNode | undefined {
 type Key = string | number | undefined;
 
 /** The path, from its argument down, of the first node inside an argument that is looked for. */
-export function pathTo(document: DocumentNode | undefined, isIt: (node: ASTNode, key: Key) => boolean): string | undefined {
+export function pathTo(
+  document: DocumentNode | undefined,
+  isIt: (node: ASTNode, key: Key) => boolean,
+): string | undefined {
   if (document === undefined) return undefined;
   const path: string[] = [];
   let found: string | undefined;

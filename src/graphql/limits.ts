@@ -1,4 +1,6 @@
+import type { ApolloServerPlugin } from '@apollo/server';
 import {
+  GraphQLError,
   Kind,
   getNamedType,
   isListType,
@@ -27,11 +29,29 @@ export interface Operation {
   readonly variables: Record<string, unknown>;
 }
 
-/** Run once a document is valid and before it is executed. @throws QUERY_TOO_COMPLEX, or BAD_USER_INPUT for a NUL character */
+/**
+ * Run once a document is valid and before it is executed.
+ * @throws GraphQLError around QUERY_TOO_COMPLEX, or around BAD_USER_INPUT for a NUL character
+ */
 export function checkLimits(operation: Operation): void {
-  checkDepth(operation);
-  checkComplexity(operation);
-  checkText(operation);
+  try {
+    checkDepth(operation);
+    checkComplexity(operation);
+    checkText(operation);
+  } catch (error) {
+    if (!(error instanceof ResidualError)) throw error;
+    throw new GraphQLError(error.message, { originalError: error, extensions: { http: { status: 400 } } });
+  }
+}
+
+export function limitOperations(): ApolloServerPlugin {
+  return {
+    requestDidStart: async () => ({
+      didResolveOperation: async ({ schema, document, operation: definition, request: { variables = {} } }) => {
+        if (definition) checkLimits({ schema, document, definition, variables });
+      },
+    }),
+  };
 }
 
 function checkDepth({ document, definition }: Operation): void {
@@ -69,12 +89,12 @@ function depthOf(set: SelectionSetNode, fragments: FragmentDepths): number {
 }
 
 function checkComplexity({ schema, document, definition, variables }: Operation): void {
-  const complexity = measure(schema, document, definition, variables);
+  const complexity = measure(schema, document, variables, definition.name?.value);
   if (complexity > MAX_COMPLEXITY)
     throw tooComplex(`the query asks for ${complexity} fields or more; at most ${MAX_COMPLEXITY} are allowed`);
 }
 
-function measure(schema: GraphQLSchema, query: DocumentNode, { name }: OperationDefinitionNode, variables: object): number {
+function measure(schema: GraphQLSchema, query: DocumentNode, variables: object, operationName?: string): number {
   try {
     return getComplexity({
       schema,
@@ -82,7 +102,7 @@ function measure(schema: GraphQLSchema, query: DocumentNode, { name }: Operation
       variables,
       estimators: [estimate],
       maxQueryNodes: MAX_COMPLEXITY,
-      ...(name && { operationName: name.value }),
+      ...(operationName && { operationName }),
     });
   } catch (error) {
     if (error instanceof Error && error.message.includes('number of nodes')) return Infinity;

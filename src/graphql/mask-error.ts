@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { ERROR_CODES, ResidualError, badInput, isOutage, unavailable } from '../errors.js';
 import type { Logger } from '../infra/log.js';
@@ -13,7 +12,7 @@ export function createErrorMask(logger: Pick<Logger, 'error'>): (error: unknown)
     const root = rootOf(error);
     const known = knownError(error, root);
     if (known instanceof ResidualError) return formatted(error, known);
-    const correlationId = randomUUID();
+    const correlationId = crypto.randomUUID();
     logger.error({ correlationId, err: root }, 'a request failed unexpectedly');
     return formatted(error, known ?? INTERNAL, correlationId);
   };
@@ -66,7 +65,8 @@ const REQUEST_FAULTS = new Set([
 
 /** Errors without a path come from before the resolvers ran: from the document, its variables or the request. */
 function isCallersFault(error: GraphQLError, root: Error): boolean {
-  return REQUEST_FAULTS.has(String(error.extensions['code'])) || (error.path === undefined && root instanceof GraphQLError);
+  const beforeResolvers = error.path === undefined && root instanceof GraphQLError;
+  return beforeResolvers || REQUEST_FAULTS.has(String(error.extensions['code']));
 }
 
 /** What was thrown, beneath the wrappers that GraphQL puts around it. */

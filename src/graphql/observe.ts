@@ -22,16 +22,13 @@ export function observe({ logger, metrics }: Observers, { context, definition, e
   const kind = definition?.operation ?? 'invalid';
   const [first] = errors;
   const code = context.signal.aborted ? 'ABORTED' : String(first?.extensions?.['code'] ?? 'OK');
-  const durationMs = performance.now() - context.startedAtMs;
+  const durationMs = Math.round(performance.now() - context.startedAtMs);
   metrics.operations.inc({ operation, kind, code });
   metrics.operationSeconds.observe({ operation, kind }, durationMs / 1_000);
   if (code === 'OK' || code === 'ABORTED') return;
   const { field, correlationId } = first?.extensions ?? {};
-  const name = definition?.name?.value;
-  logger[level(code)](
-    { operation, name, kind, code, field, keyId: context.caller?.keyId, durationMs: Math.round(durationMs), correlationId },
-    'operation failed',
-  );
+  const who = { keyId: context.caller?.keyId, name: definition?.name?.value };
+  logger[level(code)]({ operation, kind, code, field, ...who, durationMs, correlationId }, 'operation failed');
 }
 
 export function observeHttp(observers: Observers): ApolloServerPlugin<Context> {

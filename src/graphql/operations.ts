@@ -1,16 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../infra/metrics.js';
+import { trainingRate } from '../runs/training-rate.js';
 import type { Services } from './context.js';
 
 /** What operators ask of the process: alive, ready, and how it does. None of it needs a key. */
 export interface OperationsOptions {
-  readonly services: Pick<Services, 'database' | 'queue' | 'objects'>;
+  readonly services: Stores;
   readonly metrics: Metrics;
 }
 
+type Stores = Pick<Services, 'database' | 'queue' | 'objects'>;
+
 const PART_DEADLINE_MS = 2_500;
 
-export async function registerOperations(app: FastifyInstance, { services, metrics }: OperationsOptions): Promise<void> {
+export function registerOperations(app: FastifyInstance, { services, metrics }: OperationsOptions): void {
   app.get('/healthz', async () => ({ status: 'ok' }));
 
   app.get('/readyz', async (_request, reply) => {
@@ -20,12 +23,12 @@ export async function registerOperations(app: FastifyInstance, { services, metri
   });
 
   app.get('/metrics', async (_request, reply) => {
-    await refresh(metrics, services).catch(() => undefined);
+    await within(PART_DEADLINE_MS, refresh(metrics, services)).catch(() => undefined);
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 }
 
-async function checkParts({ database, queue, objects }: OperationsOptions['services']): Promise<Record<string, string>> {
+async function checkParts({ database, queue, objects }: Stores): Promise<Record<string, string>> {
   const [databaseState, queueState, objectsState] = await Promise.all([
     stateOf(() => database.$queryRaw`SELECT 1`),
     stateOf(() => queue.check()),
@@ -45,11 +48,12 @@ async function stateOf(check: () => PromiseLike<unknown>): Promise<'ok' | 'unava
 }
 
 /** What is not counted as it happens is looked up when somebody asks; a store that is away leaves the last figures. */
-async function refresh({ queueDepth }: Metrics, { queue }: OperationsOptions['services']): Promise<void> {
+async function refresh({ queueDepth, trainingImagesPerSecond }: Metrics, { database, queue }: Stores): Promise<void> {
   for (const name of ['train', 'validate-dataset'] as const) {
     const counts = await queue.counts(name);
     for (const [state, jobs] of Object.entries(counts)) queueDepth.set({ queue: name, state }, jobs);
   }
+  trainingImagesPerSecond.set(await trainingRate({ database }));
 }
 
 async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {

@@ -1,14 +1,16 @@
+// Before the first decorator.
+import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import { fastifyApolloHandler, type ApolloFastifyContextFunction } from '@as-integrations/fastify';
 import websocket from '@fastify/websocket';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import type { Config } from '../config.js';
-import { ResidualError, badInput, tooLarge } from '../errors.js';
+import { badInput, tooLarge } from '../errors.js';
 import { createContext, type Context, type Services } from './context.js';
-import { MAX_TOKENS, checkLimits } from './limits.js';
+import { MAX_TOKENS, limitOperations } from './limits.js';
 import { createErrorMask } from './mask-error.js';
 import { observeHttp, type Observers } from './observe.js';
 import { registerOperations } from './operations.js';
@@ -23,7 +25,7 @@ export interface ServerOptions extends Observers {
 export interface ApiServer {
   /** Resolves with the address of the GraphQL endpoint. */
   listen(): Promise<string>;
-  /** Takes no further request, closes the subscriptions, waits up to ten seconds for the requests that are under way. */
+  /** Takes no further request, closes the subscriptions, waits up to ten seconds for the requests under way. */
   close(): Promise<void>;
 }
 
@@ -38,7 +40,9 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
   await apollo.start();
 
   const app = Fastify({ bodyLimit: http.maxBodyBytes, requestTimeout: 120_000 });
-  app.setErrorHandler((error: FastifyError, _request, reply) => refuse(reply, formatError(transportFault(error, http)), error));
+  app.setErrorHandler((error: FastifyError, _request, reply) =>
+    reply.code(error.statusCode ?? 500).send({ errors: [formatError(transportFault(error, http))] }),
+  );
   await app.register(websocket, { options: { maxPayload: http.maxBodyBytes } });
   await app.register(async (routes) => {
     const handler = fastifyApolloHandler(apollo, { context: contextOf(services) });
@@ -47,7 +51,7 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
     routes.route({ method: 'POST', url: PATH, handler });
   });
   app.get('/', async (_request, reply) => reply.redirect(PATH));
-  await registerOperations(app, options);
+  registerOperations(app, options);
 
   return {
     listen: async () => {
@@ -80,13 +84,7 @@ function createApollo(
     formatError: (_formatted, error) => formatError(error),
     plugins: [
       observeHttp(observers),
-      {
-        requestDidStart: async () => ({
-          didResolveOperation: async ({ document, operation: definition, request: { variables = {} } }) => {
-            if (definition) checkLimits({ schema, document, definition, variables });
-          },
-        }),
-      },
+      limitOperations(),
       landingPage(),
     ],
   });
@@ -128,11 +126,7 @@ function contextOf(services: Services): ApolloFastifyContextFunction<Context> {
 function transportFault(error: FastifyError, { maxBodyBytes }: Config['http']): unknown {
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(`a request has at most ${maxBodyBytes} bytes`);
   const status = error.statusCode ?? 500;
-  return status < 500 && !(error instanceof ResidualError) ? badInput('query', `not a GraphQL request: ${error.message}`) : error;
-}
-
-function refuse(reply: FastifyReply, error: GraphQLFormattedError, { statusCode }: FastifyError): FastifyReply {
-  return reply.code(statusCode ?? 500).send({ errors: [error] });
+  return status < 500 ? badInput('query', `not a GraphQL request: ${error.message}`) : error;
 }
 
 function endpoint(app: FastifyInstance, host: string): string {

@@ -14,22 +14,28 @@ export function createMetrics() {
     new Counter({ name: `residual_${name}`, help, labelNames, registers });
   const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
     new Gauge({ name: `residual_${name}`, help, labelNames, registers });
-  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[] = []) =>
+  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[]) =>
     new Histogram({ name: `residual_${name}`, help, buckets, labelNames, registers });
+  const latency = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
+    histogram(name, help, LATENCY_SECONDS, labelNames);
 
   return {
     registry,
     /** `operation` is the first root field: a name from the schema, so that callers cannot grow the series. */
-    operations: counter('graphql_operations_total', 'GraphQL operations answered; code OK or the first error code.', ['operation', 'kind', 'code']),
-    operationSeconds: histogram('graphql_operation_seconds', 'Time to answer a GraphQL operation.', LATENCY_SECONDS, ['operation', 'kind']),
+    operations: counter('graphql_operations_total', 'GraphQL operations answered; code OK or the first error code.', [
+      'operation',
+      'kind',
+      'code',
+    ]),
+    operationSeconds: latency('graphql_operation_seconds', 'Time to answer a GraphQL operation.', ['operation', 'kind']),
     subscriptions: gauge('graphql_subscriptions', 'Subscriptions open now.'),
 
     predictions: counter('predictions_total', 'Prediction requests answered; code OK or the error code.', ['code']),
     predictedImages: counter('predicted_images_total', 'Images predicted.'),
-    predictionSeconds: histogram('prediction_seconds', 'Latency of a prediction request.', LATENCY_SECONDS),
-    predictionQueueSeconds: histogram('prediction_queue_seconds', 'Time a request waited for its batch.', LATENCY_SECONDS),
-    predictionComputeSeconds: histogram('prediction_compute_seconds', 'Time a batch took to compute.', LATENCY_SECONDS),
-    batchImages: histogram('prediction_batch_images', 'Images in a batch.', BATCH_IMAGES),
+    predictionSeconds: latency('prediction_seconds', 'Latency of a prediction request.'),
+    predictionQueueSeconds: latency('prediction_queue_seconds', 'Time a request waited for its batch.'),
+    predictionComputeSeconds: latency('prediction_compute_seconds', 'Time a batch took to compute.'),
+    batchImages: histogram('prediction_batch_images', 'Images in a batch.', BATCH_IMAGES, []),
 
     cacheHits: counter('model_cache_hits_total', 'Predictions whose model was in memory.'),
     cacheMisses: counter('model_cache_misses_total', 'Predictions whose model had to be loaded.'),
@@ -39,7 +45,7 @@ export function createMetrics() {
     cachedModels: gauge('model_cache_models', 'Models in memory.'),
 
     queueDepth: gauge('queue_jobs', 'Jobs in a queue by state.', ['queue', 'state']),
-    trainingImagesPerSecond: gauge('training_images_per_second', 'Images trained per second, over the runs running now.'),
+    trainingImagesPerSecond: gauge('training_images_per_second', 'Images trained per second, over all running runs.'),
     trainingSteps: counter('training_steps_total', 'Optimizer steps taken by this process.'),
     trainingImages: counter('training_images_total', 'Images trained by this process.'),
   };

@@ -23,7 +23,7 @@ export async function defineModel({ database }: { database: Database }, input: D
   checkName(input.name);
   checkClassNames(input.classNames);
   if ((input.description ?? '').length > MAX_DESCRIPTION_LENGTH)
-    throw badInput('input.description', `has at most ${MAX_DESCRIPTION_LENGTH} characters`);
+    throw badInput('input.description', `a description has at most ${MAX_DESCRIPTION_LENGTH} characters`);
   const definition = normaliseNetwork({ ...input, numClasses: input.classNames.length });
 
   const row = {

@@ -11,7 +11,8 @@ const ACTIVE = ['QUEUED', 'RUNNING', 'PAUSED'] as const;
 export async function deleteModel({ database }: { database: Database }, name: string): Promise<boolean> {
   return database.$transaction(async (transaction) => {
     // The lock makes a run that is inserted at this moment wait for its foreign key, and then fail on it.
-    const [model] = await transaction.$queryRaw<{ id: string }[]>`SELECT id FROM "Model" WHERE name = ${name} FOR UPDATE`;
+    const [model] = await transaction.$queryRaw<{ id: string }[]>`
+      SELECT id FROM "Model" WHERE name = ${name} FOR UPDATE`;
     if (model === undefined) throw notFound(`there is no model named ${name}`, 'name');
     const active = await transaction.trainingRun.findFirst({
       where: { modelId: model.id, status: { in: [...ACTIVE] } },

@@ -10,7 +10,14 @@ import { ConnectionArguments, pageArguments, toConnection } from '../connection.
 import type { Context } from '../context.js';
 import { ImageShapeType } from '../models/model.type.js';
 import { CreateDatasetInput } from './dataset.input.js';
-import { DatasetConnection, DatasetType, DatasetUploadType, SampleType, SplitEnum, type Split } from './dataset.type.js';
+import {
+  DatasetConnection,
+  DatasetType,
+  DatasetUploadType,
+  SampleType,
+  SplitEnum,
+  type Split,
+} from './dataset.type.js';
 
 @Resolver(() => DatasetType)
 export class DatasetResolver {

@@ -5,7 +5,12 @@ import { schemaEnum } from '../schema-enum.js';
 
 export const SplitEnum = schemaEnum('Split', ['TRAIN', 'TEST']);
 export type Split = keyof typeof SplitEnum;
-export const DatasetFormatEnum = schemaEnum('DatasetFormat', ['IDX', 'CIFAR10_BINARY', 'CIFAR100_BINARY', 'IMAGE_FOLDER']);
+export const DatasetFormatEnum = schemaEnum('DatasetFormat', [
+  'IDX',
+  'CIFAR10_BINARY',
+  'CIFAR100_BINARY',
+  'IMAGE_FOLDER',
+]);
 export type DatasetFormat = keyof typeof DatasetFormatEnum;
 export const DatasetStatusEnum = schemaEnum('DatasetStatus', ['AWAITING_UPLOAD', 'VALIDATING', 'READY', 'INVALID']);
 export type DatasetStatus = keyof typeof DatasetStatusEnum;

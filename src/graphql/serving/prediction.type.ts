@@ -16,7 +16,8 @@ export class ImagePredictionType {
 
 @ObjectType('Prediction')
 export class PredictionType {
-  @Field(() => [ImagePredictionType], { description: 'In the order of the images.' }) predictions!: ImagePredictionType[];
+  @Field(() => [ImagePredictionType], { description: 'In the order of the images.' })
+  predictions!: ImagePredictionType[];
   @Field(() => Float) latencyMs!: number;
   @Field(() => Int, { description: 'Images in the largest batch that this request shared.' }) batchSize!: number;
   @Field(() => Boolean, { description: 'The model was in memory.' }) cacheHit!: boolean;

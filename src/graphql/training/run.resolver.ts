@@ -1,4 +1,17 @@
-import { Arg, Args, Ctx, FieldResolver, Float, ID, Int, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
+import {
+  Arg,
+  Args,
+  Ctx,
+  FieldResolver,
+  Float,
+  ID,
+  Int,
+  Mutation,
+  Query,
+  Resolver,
+  Root,
+  Subscription,
+} from 'type-graphql';
 import type { TrainingRun } from '../../infra/prisma/client.js';
 import { cancelRun } from '../../runs/control-run.js';
 import { findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
