@@ -1,7 +1,6 @@
 import type { Database } from '../infra/database.js';
 import type { ObjectStore, StoredObject } from '../infra/objects.js';
 import type { Checkpoint } from '../infra/prisma/client.js';
-import { writeAsOwner, type Ownership } from './own-run.js';
 import type { RunRecorder } from './record-progress.js';
 
 interface Deps {
@@ -40,18 +39,18 @@ export function readCheckpoints({ database }: Pick<Deps, 'database'>, runId: str
 }
 
 /**
- * Takes back what was recorded after the point that the run goes on from: the steps are taken once more.
+ * Takes back what was recorded after the point that the run goes on from: those steps are taken once more.
  * @param epoch complete epochs
  * @throws RunLostError
  */
-export async function rewindRun(database: Database, owner: Ownership, { step, epoch }: { step: number; epoch: number }): Promise<void> {
-  const { runId } = owner;
-  await writeAsOwner(database, owner, async (transaction) => {
+export async function rewindRun(recorder: RunRecorder, runId: string, { step, epoch }: { step: number; epoch: number }): Promise<void> {
+  await recorder.write(async (transaction) => {
     await transaction.stepMetric.deleteMany({ where: { runId, step: { gt: step } } });
     await transaction.epochMetric.deleteMany({ where: { runId, epoch: { gt: epoch } } });
     await transaction.checkpoint.deleteMany({ where: { runId, step: { gt: step } } });
     await transaction.trainingRun.update({ where: { id: runId }, data: { step, epoch } });
   });
+  recorder.begin(step);
 }
 
 /** Of runs that are over: nothing goes on from them any more. */

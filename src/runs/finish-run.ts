@@ -46,7 +46,7 @@ export async function handBackRun({ database }: Deps, owner: Ownership): Promise
 }
 
 interface Deps {
-  readonly database: Database;
+  readonly database: Database | Transaction;
 }
 
 const owned = ({ runId, attempt }: Ownership): Prisma.TrainingRunWhereInput => ({ id: runId, attempt, status: 'RUNNING' });

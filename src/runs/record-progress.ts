@@ -1,7 +1,7 @@
 import { HEARTBEAT_MS } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
-import type { EpochMetric, StepMetric } from '../infra/prisma/client.js';
+import type { EngineKind, EpochMetric, PrecisionKind, StepMetric } from '../infra/prisma/client.js';
 import { RunLostError, writeAsOwner, type Ownership } from './own-run.js';
 import { retryOutage } from './retry-outage.js';
 import { runChannel } from './watch-runs.js';
@@ -13,8 +13,6 @@ export type LogLevel = 'info' | 'warn' | 'error';
 export interface RecorderOptions {
   readonly owner: Ownership;
   readonly totalSteps: number;
-  /** Steps done before this attempt. */
-  readonly firstStep: number;
   /** Ends the waiting for a database that is away. */
   readonly signal: AbortSignal;
   /** Called once, when a write was refused: this attempt must stop. */
@@ -34,18 +32,23 @@ export class RunRecorder {
   private steps: StepRecord[] = [];
   private lines: { at: Date; level: LogLevel; message: string }[] = [];
   private latest: StepRecord | undefined;
-  private readonly startedAt = performance.now();
+  private start = { step: 0, at: performance.now() };
   private readonly timer: NodeJS.Timeout;
   /** Ends when everything asked for so far is written; never rejects. */
   private turns: Promise<unknown> = Promise.resolve();
   private waiting = 0;
-  private lost = false;
+  private over = false;
 
   constructor(
     private readonly deps: { readonly database: Database; readonly events: EventBus },
     private readonly options: RecorderOptions,
   ) {
     this.timer = setInterval(() => this.beat(), HEARTBEAT_MS);
+  }
+
+  /** Training begins, after so many steps of earlier attempts. */
+  begin(step: number): void {
+    this.start = { step, at: performance.now() };
   }
 
   step(metrics: StepRecord): void {
@@ -64,20 +67,39 @@ export class RunRecorder {
     await this.write((transaction) => transaction.epochMetric.createMany({ data: [row], skipDuplicates: true }));
   }
 
+  /** What computes it. @throws RunLostError */
+  async engine(engine: EngineKind, precision: PrecisionKind): Promise<void> {
+    const { runId } = this.options.owner;
+    await this.write((transaction) => transaction.trainingRun.update({ where: { id: runId }, data: { engine, precision } }));
+  }
+
   /** What else only the owner may write, behind what is waiting; over outages, until `signal`. @throws RunLostError */
   write<T>(more: (transaction: Transaction) => Promise<T>): Promise<T> {
     return this.inTurn(() => retryOutage(() => this.flush(more), this.options.signal));
   }
 
-  /** Writes what is left, if that can be. */
+  /** Writes what is left together with `last`, which takes the run out of this worker's hands. @throws RunLostError */
+  async end<T>(last: (transaction: Transaction) => Promise<T>): Promise<T> {
+    clearInterval(this.timer);
+    return this.inTurn(() =>
+      retryOutage(async () => {
+        const result = await this.flush(last);
+        this.over = true;
+        return result;
+      }, this.options.signal),
+    );
+  }
+
+  /** Safe to call twice, and after `end`. Lets what is being written come to its end. */
   async close(): Promise<void> {
     clearInterval(this.timer);
-    if (!this.lost) await this.inTurn(() => this.flush(nothing)).catch(() => undefined);
+    this.over = true;
+    await this.turns;
   }
 
   /** What fails is kept for the next beat; the fence tells of a loss. */
   private beat(): void {
-    if (this.waiting === 0 && !this.lost) this.inTurn(() => this.flush(nothing)).catch(() => undefined);
+    if (this.waiting === 0 && !this.over) this.inTurn(() => this.flush(nothing)).catch(() => undefined);
   }
 
   /** One write after the other, in the order they were asked for. */
@@ -101,8 +123,8 @@ export class RunRecorder {
       await this.deps.events.publish(runChannel(this.options.owner.runId), {});
       return result;
     } catch (error) {
-      if (error instanceof RunLostError && !this.lost) {
-        this.lost = true;
+      if (error instanceof RunLostError && !this.over) {
+        this.over = true;
         this.options.onLost(error);
       }
       throw error;
@@ -126,11 +148,10 @@ export class RunRecorder {
 
   /** By this attempt's pace, validation included. */
   private etaSeconds(): number | null {
-    const { totalSteps, firstStep } = this.options;
-    const done = (this.latest?.step ?? firstStep) - firstStep;
-    if (done === 0) return null;
-    const seconds = (performance.now() - this.startedAt) / 1000;
-    return (seconds / done) * (totalSteps - firstStep - done);
+    const step = this.latest?.step ?? this.start.step;
+    if (step === this.start.step) return null;
+    const seconds = (performance.now() - this.start.at) / 1000;
+    return (seconds / (step - this.start.step)) * (this.options.totalSteps - step);
   }
 }
 

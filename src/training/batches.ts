@@ -1,3 +1,4 @@
+import { normalisationTables, type Normalisation } from '../domain/normalisation.js';
 import type { TrainingPlan } from '../domain/plan.js';
 import { permutation, STREAM } from '../domain/seed.js';
 import { drawAugmentation, isAugmented, UNCHANGED, type Augmentation } from './augment.js';
@@ -18,12 +19,6 @@ export interface DataSource {
   labels(split: Split): Int32Array;
   /** Writes the images of `indices` one behind the other, HWC, 8 bit. */
   gather(split: Split, indices: ArrayLike<number>, into: Uint8Array): void;
-}
-
-/** Of pixels scaled to [0, 1], a value per channel. */
-export interface Normalisation {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
 }
 
 export const stepsPerEpoch = (images: number, batchSize: number) => Math.ceil(images / batchSize);
@@ -79,17 +74,6 @@ function* batches(
     }
     yield { size, images, labels };
   }
-}
-
-/** A normalised value per channel and 8-bit value: [channel * 256 + value]. */
-export function normalisationTables({ mean, std }: Normalisation): Float32Array {
-  const tables = new Float32Array(mean.length * 256);
-  for (let channel = 0; channel < mean.length; channel++)
-    for (let value = 0; value < 256; value++) {
-      // A channel without any variation carries nothing; it must not become infinite.
-      tables[channel * 256 + value] = (value / 255 - mean[channel]!) / (std[channel]! || 1);
-    }
-  return tables;
 }
 
 /** One image from 8 bit to normalised float; what the crop takes from outside the image is 0. */

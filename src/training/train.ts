@@ -1,7 +1,8 @@
 import { addLogits, createTally, summariseTally, type Evaluation } from '../domain/evaluation.js';
 import type { Graph, TensorMap } from '../domain/network/graph.js';
+import type { Normalisation } from '../domain/normalisation.js';
 import type { TrainingPlan } from '../domain/plan.js';
-import { evaluationBatches, stepsPerEpoch, trainingBatches, type DataSource, type Normalisation } from './batches.js';
+import { evaluationBatches, stepsPerEpoch, trainingBatches, type DataSource } from './batches.js';
 import { EPOCH_START, RUN_START, type Checkpoint, type EpochSums, type Position } from './checkpoint.js';
 import type { Batch, ComputePrecision, Engine, StepResult, TrainingSession } from './engine.js';
 import { learningRateAt, type Horizon } from './schedule.js';
@@ -30,6 +31,7 @@ export interface StepMetrics {
   readonly loss: number;
   readonly accuracy: number;
   readonly learningRate: number;
+  readonly images: number;
   readonly imagesPerSecond: number;
 }
 
@@ -164,6 +166,7 @@ class Loop {
       loss,
       accuracy: correct / batch.size,
       learningRate,
+      images: batch.size,
       imagesPerSecond: batch.size / seconds,
     });
   }

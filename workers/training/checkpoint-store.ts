@@ -1,0 +1,51 @@
+import type { Graph } from '../../src/domain/network/graph.js';
+import type { TrainingPlan } from '../../src/domain/plan.js';
+import { encodeSafetensors, readSafetensorsIndex, SafetensorsError } from '../../src/formats/safetensors.js';
+import { decodeStateDict } from '../../src/formats/state-dict.js';
+import type { Database } from '../../src/infra/database.js';
+import { CorruptObjectError, type ObjectStore } from '../../src/infra/objects.js';
+import { readCheckpoints, recordCheckpoint } from '../../src/runs/checkpoints.js';
+import type { RunRecorder } from '../../src/runs/record-progress.js';
+import { fingerprint, ForeignCheckpointError, packCheckpoint, unpackCheckpoint, type Checkpoint } from '../../src/training/checkpoint.js';
+
+interface Deps {
+  readonly database: Database;
+  readonly objects: ObjectStore;
+}
+
+/** The object first, then the row. */
+export async function saveCheckpoint(
+  deps: Deps,
+  recorder: RunRecorder,
+  runId: string,
+  { plan, graph }: { readonly plan: TrainingPlan; readonly graph: Graph },
+  checkpoint: Checkpoint,
+): Promise<void> {
+  const { tensors, metadata } = packCheckpoint(checkpoint, fingerprint(plan, graph));
+  // The run's id makes the object this run's alone, so that it can be removed with the run.
+  const object = await deps.objects.putBytes(encodeSafetensors(tensors, { ...metadata, run: runId }));
+  await recordCheckpoint(deps, recorder, runId, { ...object, step: checkpoint.step, epoch: checkpoint.position.epoch });
+}
+
+/** The newest one that can be read and belongs to this plan and network. */
+export async function loadCheckpoint(
+  deps: Deps,
+  runId: string,
+  plan: TrainingPlan,
+  graph: Graph,
+  onUnusable: (message: string) => void,
+): Promise<Checkpoint | undefined> {
+  for (const { sha256, step } of await readCheckpoints(deps, runId)) {
+    try {
+      const bytes = await deps.objects.get(sha256);
+      return unpackCheckpoint(decodeStateDict(bytes), readSafetensorsIndex(bytes).metadata, fingerprint(plan, graph));
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+      onUnusable(`the checkpoint of step ${step} cannot be used: ${error.message}`);
+    }
+  }
+  return undefined;
+}
+
+const isUnusable = (error: unknown): error is Error =>
+  error instanceof CorruptObjectError || error instanceof SafetensorsError || error instanceof ForeignCheckpointError;

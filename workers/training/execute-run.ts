@@ -1,0 +1,215 @@
+import { openDataset, type OpenDataset } from '../../src/datasets/read-dataset.js';
+import type { NetworkDefinition } from '../../src/domain/network/definition.js';
+import { initialTensors } from '../../src/domain/network/initialise.js';
+import { buildGraph } from '../../src/domain/network/layers.js';
+import type { TrainingPlan } from '../../src/domain/plan.js';
+import { isOutage } from '../../src/errors.js';
+import type { Database } from '../../src/infra/database.js';
+import type { EventBus } from '../../src/infra/events.js';
+import type { Logger } from '../../src/infra/log.js';
+import type { Metrics } from '../../src/infra/metrics.js';
+import type { ObjectStore } from '../../src/infra/objects.js';
+import { PostponeJob } from '../../src/infra/queue.js';
+import { removeFinishedCheckpoints, rewindRun } from '../../src/runs/checkpoints.js';
+import { claimRun, type ClaimedRun } from '../../src/runs/claim-run.js';
+import { cancelOwnedRun, failRun, handBackRun } from '../../src/runs/finish-run.js';
+import { RunLostError, type Ownership } from '../../src/runs/own-run.js';
+import { RunRecorder } from '../../src/runs/record-progress.js';
+import { retryOutage } from '../../src/runs/retry-outage.js';
+import { EngineUnavailableError, type EngineChoice, type EngineSet } from '../../src/training/select-engine.js';
+import { train, type EpochMetrics, type TrainingResult, type TrainingSink, type TrainingTask } from '../../src/training/train.js';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint-store.js';
+import { publishRun } from './publish-run.js';
+
+export interface WorkerDeps {
+  readonly database: Database;
+  readonly objects: ObjectStore;
+  readonly events: EventBus;
+  readonly engines: EngineSet;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly dataDir: string;
+  readonly workerId: string;
+  /** Which run this worker has, for its row. */
+  readonly onRun: (runId: string | null) => void;
+  /** Aborted when the process is asked to end: the run goes back to the queue with a checkpoint … */
+  readonly shutdown: AbortSignal;
+  /** … and a while later, when it must not wait for a server any longer. */
+  readonly hurry: AbortSignal;
+}
+
+/** How long until a run is asked for again whose worker, as far as one can see, is alive. */
+const HELD_DELAY_MS = 2_000;
+
+/** What the job `train` does: takes the run, trains it to its end and publishes what came of it. */
+export async function executeRun(deps: WorkerDeps, runId: string): Promise<void> {
+  if (deps.shutdown.aborted) throw new PostponeJob(0);
+  const claim = await claimRun(deps, runId, deps.workerId);
+  if (claim.kind === 'over') return;
+  if (claim.kind === 'held') throw new PostponeJob(HELD_DELAY_MS);
+  deps.onRun(runId);
+  try {
+    await new Attempt(deps, claim.run).execute();
+  } finally {
+    deps.onRun(null);
+  }
+}
+
+class CancelRequested extends Error {
+  override readonly name = 'CancelRequested';
+}
+
+/** One worker's hold on one run. */
+class Attempt {
+  private readonly stop = new AbortController();
+  private readonly owner: Ownership;
+  private readonly plan: TrainingPlan;
+  private readonly log: Logger;
+  private readonly recorder: RunRecorder;
+  /** Ends every waiting for a server. */
+  private readonly patience: AbortSignal;
+
+  constructor(
+    private readonly deps: WorkerDeps,
+    private readonly run: ClaimedRun,
+  ) {
+    this.owner = { runId: run.id, attempt: run.attempt };
+    this.plan = run.plan as unknown as TrainingPlan;
+    this.log = deps.log.child({ ...this.owner, number: run.number });
+    this.patience = AbortSignal.any([this.stop.signal, deps.hurry]);
+    this.recorder = new RunRecorder(deps, {
+      owner: this.owner,
+      totalSteps: run.totalSteps,
+      signal: this.patience,
+      onLost: (error) => this.stop.abort(error),
+      onCancel: () => this.stop.abort(new CancelRequested()),
+    });
+  }
+
+  async execute(): Promise<void> {
+    let dataset: OpenDataset | undefined;
+    try {
+      dataset = await this.patiently(() => openDataset(this.deps, { sha256: this.run.dataset.sha256! }));
+      const task = await this.prepare(dataset);
+      const result = await this.train(task);
+      if (result.outcome === 'paused') throw this.deps.shutdown.reason;
+      await this.publish(task, result);
+    } catch (error) {
+      await this.settle(error);
+    } finally {
+      await this.recorder.close();
+      dataset?.close();
+    }
+    await removeFinishedCheckpoints(this.deps).catch((error: unknown) => this.log.warn({ err: error }, 'checkpoints remain'));
+  }
+
+  private async prepare(data: OpenDataset): Promise<TrainingTask> {
+    const definition = this.run.model.definition as unknown as NetworkDefinition;
+    const graph = buildGraph(definition);
+    const { engine, precision } = await this.chooseEngine();
+    await this.recorder.engine(engine.name, precision);
+    this.tell(`attempt ${this.run.attempt} on worker ${this.deps.workerId}: ${engine.name} (${engine.device}), ${precision}`);
+    const resumeFrom = await this.patiently(() => loadCheckpoint(this.deps, this.run.id, this.plan, graph, (text) => this.warn(text)));
+    await rewindRun(this.recorder, this.run.id, { step: resumeFrom?.step ?? 0, epoch: resumeFrom?.position.epoch ?? 0 });
+    if (resumeFrom) this.tell(`goes on from step ${resumeFrom.step} of ${this.run.totalSteps}`);
+    return {
+      plan: this.plan,
+      graph,
+      classNames: this.run.model.classNames,
+      initial: initialTensors(graph, definition, this.plan.seed),
+      data,
+      normalisation: { mean: this.run.dataset.channelMean, std: this.run.dataset.channelStd },
+      engine,
+      precision,
+      resumeFrom,
+    };
+  }
+
+  /** Those of the attempt before, if this machine has them: then the run goes on bit for bit. */
+  private async chooseEngine(): Promise<EngineChoice> {
+    const before = { engine: this.run.engine ?? this.plan.engine, precision: this.run.precision ?? this.plan.precision };
+    try {
+      return await this.deps.engines.select(before);
+    } catch (error) {
+      if (!(error instanceof EngineUnavailableError)) throw error;
+      return this.deps.engines.select(this.plan);
+    }
+  }
+
+  private async train(task: TrainingTask): Promise<TrainingResult> {
+    const { metrics } = this.deps;
+    const sink: TrainingSink = {
+      onStep: ({ images, ...step }) => {
+        this.recorder.step(step);
+        metrics.trainingSteps.inc();
+        metrics.trainingImages.inc(images);
+        metrics.trainingImagesPerSecond.set(step.imagesPerSecond);
+      },
+      onEpoch: async (epoch) => {
+        this.tell(epochLine(epoch, this.plan.epochs));
+        await this.recorder.epoch(epoch);
+      },
+      onCheckpoint: (checkpoint) =>
+        this.patiently(() => saveCheckpoint(this.deps, this.recorder, this.run.id, task, checkpoint)),
+    };
+    try {
+      return await train(task, sink, { stop: this.stop.signal, pause: this.deps.shutdown });
+    } finally {
+      metrics.trainingImagesPerSecond.set(0);
+    }
+  }
+
+  private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
+    this.tell(`trained: accuracy ${result.evaluation.accuracy.toFixed(4)}, loss ${result.evaluation.loss.toFixed(4)}`);
+    const { version } = await this.patiently(() => publishRun(this.deps, this.recorder, this.owner, this.run, task, result));
+    this.log.info({ version, accuracy: result.evaluation.accuracy }, 'published');
+  }
+
+  /** What an attempt that did not come to its end means for the run and for the job. */
+  private async settle(error: unknown): Promise<void> {
+    if (error instanceof RunLostError) return void this.log.warn('the run was taken up by another worker or ended');
+    if (error instanceof CancelRequested) return this.cancel();
+    if (this.deps.shutdown.aborted || isOutage(error)) return this.handBack(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    this.log.error({ err: error }, 'the run failed');
+    this.recorder.log('error', reason);
+    await this.recorder.end((transaction) => failRun({ database: transaction }, this.owner, reason));
+  }
+
+  private async cancel(): Promise<void> {
+    this.tell('cancelled');
+    // The signal that ends waiting is aborted already, so one try; failing that, the job comes back and sees to it.
+    await this.recorder.end((transaction) => cancelOwnedRun({ database: transaction }, this.owner));
+  }
+
+  /** @throws PostponeJob, or the outage itself: the job comes back to whoever is there. */
+  private async handBack(error: unknown): Promise<never> {
+    const { aborted } = this.deps.shutdown;
+    this.warn(`handed back to the queue: ${aborted ? 'its worker is shut down' : 'a server is away'}`);
+    await this.recorder.end((transaction) => handBackRun({ database: transaction }, this.owner));
+    throw aborted ? new PostponeJob(0) : error;
+  }
+
+  private patiently<T>(work: () => Promise<T>): Promise<T> {
+    return retryOutage(work, this.patience, (error) => this.log.warn({ err: error }, 'a server is away, trying again'));
+  }
+
+  private tell(message: string): void {
+    this.log.info(message);
+    this.recorder.log('info', message);
+  }
+
+  private warn(message: string): void {
+    this.log.warn(message);
+    this.recorder.log('warn', message);
+  }
+}
+
+function epochLine(metrics: EpochMetrics, epochs: number): string {
+  const { epoch, trainLoss, trainAccuracy, validationLoss, validationAccuracy, imagesPerSecond, seconds } = metrics;
+  return (
+    `epoch ${epoch}/${epochs}: loss ${trainLoss.toFixed(4)}, accuracy ${trainAccuracy.toFixed(4)}; ` +
+    `validation loss ${validationLoss.toFixed(4)}, accuracy ${validationAccuracy.toFixed(4)}; ` +
+    `${Math.round(imagesPerSecond)} images/s, ${seconds.toFixed(1)} s`
+  );
+}

@@ -1,0 +1,48 @@
+import type { NetworkDefinition } from '../../src/domain/network/definition.js';
+import { encodeOnnx } from '../../src/formats/onnx.js';
+import { encodeStateDict } from '../../src/formats/state-dict.js';
+import type { ObjectStore } from '../../src/infra/objects.js';
+import type { ModelVersion } from '../../src/infra/prisma/client.js';
+import { publishVersion } from '../../src/registry/publish-version.js';
+import type { ClaimedRun } from '../../src/runs/claim-run.js';
+import { finishRun } from '../../src/runs/finish-run.js';
+import type { Ownership } from '../../src/runs/own-run.js';
+import type { RunRecorder } from '../../src/runs/record-progress.js';
+import type { TrainingResult, TrainingTask } from '../../src/training/train.js';
+
+/**
+ * Objects first, then the version and the run's end in one transaction: a crash between the two leaves an object that
+ * nothing names, never a version without its weights.
+ */
+export async function publishRun(
+  { objects }: { readonly objects: ObjectStore },
+  recorder: RunRecorder,
+  owner: Ownership,
+  { modelId, model }: ClaimedRun,
+  { graph, classNames, normalisation }: TrainingTask,
+  { step, tensors, evaluation }: Extract<TrainingResult, { outcome: 'finished' }>,
+): Promise<ModelVersion> {
+  const { mean, std } = normalisation;
+  const metadata = { class_names: JSON.stringify(classNames), mean: JSON.stringify(mean), std: JSON.stringify(std) };
+  const [onnx, safetensors] = await Promise.all([
+    objects.putBytes(encodeOnnx(graph, tensors, { classNames, mean, std })),
+    objects.putBytes(encodeStateDict(graph, tensors, step, metadata)),
+  ]);
+  return recorder.end(async (transaction) => {
+    const version = await publishVersion(transaction, {
+      runId: owner.runId,
+      modelId,
+      definition: model.definition as unknown as NetworkDefinition,
+      classNames,
+      mean,
+      std,
+      evaluation,
+      artifacts: [
+        { kind: 'ONNX', ...onnx },
+        { kind: 'SAFETENSORS', ...safetensors },
+      ],
+    });
+    await finishRun(transaction, owner, evaluation);
+    return version;
+  });
+}
