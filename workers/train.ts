@@ -72,6 +72,8 @@ async function main(): Promise<void> {
 
 type Step = () => Promise<unknown>;
 
+let stopping = false;
+
 /** Does `work` at once and then again and again, one at a time. @returns what ends it */
 function every(milliseconds: number, work: () => Promise<unknown>, log: Logger): Step {
   let running = Promise.resolve();
@@ -93,7 +95,6 @@ function every(milliseconds: number, work: () => Promise<unknown>, log: Logger):
 
 /** What was opened last is closed first, each step whether or not the one before failed. A second signal ends at once. */
 function stopOnSignal(log: Logger, steps: Step[], begin: () => void): void {
-  let stopping = false;
   const stop = async (signal: NodeJS.Signals) => {
     if (stopping) process.exit(1);
     stopping = true;
@@ -107,6 +108,7 @@ function stopOnSignal(log: Logger, steps: Step[], begin: () => void): void {
 }
 
 main().catch((error: unknown) => {
+  if (stopping) return;
   process.stderr.write(`residual: the training worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 });

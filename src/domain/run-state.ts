@@ -31,8 +31,5 @@ export const HEARTBEAT_MS = 1_000;
 /** … and counts as dead when it has not for this long: then another may take the run up. */
 export const OWNER_DEAD_AFTER_MS = 4_000;
 
-export const ownerIsDead = (heartbeatAt: Date | null, now: Date): boolean =>
-  heartbeatAt === null || now.getTime() - heartbeatAt.getTime() > OWNER_DEAD_AFTER_MS;
-
 /** Attempts without a new checkpoint after which a run is taken to kill its workers. */
 export const MAX_FRUITLESS_ATTEMPTS = 5;

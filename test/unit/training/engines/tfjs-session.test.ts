@@ -1,0 +1,41 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadBackend } from '../../../../src/training/engines/tfjs-backend.js';
+import { TfjsSession } from '../../../../src/training/engines/tfjs-session.js';
+import type { SessionOptions } from '../../../../src/training/engine.js';
+import { largestDifference, readVariants, VARIANT_IMAGES } from '../../../golden/variants/variants.js';
+
+const options: SessionOptions = {
+  batchSize: VARIANT_IMAGES,
+  precision: 'FLOAT32',
+  optimizer: {
+    kind: 'SGD', learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
+  }, // prettier-ignore
+  labelSmoothing: 0,
+  seed: 0,
+};
+
+beforeAll(loadBackend);
+
+/** (N, C, H, W) becomes (N, H, W, C). */
+function toNhwc(values: Float32Array, [channels, height, width]: readonly [number, number, number]): Float32Array {
+  const pixels = height * width;
+  return values.map((_, index) => {
+    const image = Math.floor(index / (pixels * channels));
+    const pixel = Math.floor(index / channels) % pixels;
+    return values[(image * channels + (index % channels)) * pixels + pixel]!;
+  });
+}
+
+describe.each(readVariants())('$name', ({ graph, tensors, input, logits }) => {
+  it("gives PyTorch's logits", () => {
+    const session = new TfjsSession(graph, tensors, options);
+    expect(largestDifference(session.evaluate(toNhwc(input, graph.inputShape), VARIANT_IMAGES), logits)).toBeLessThan(1e-4);
+    session.close();
+  });
+
+  it('gives back the tensors that it was given', () => {
+    const session = new TfjsSession(graph, tensors, options);
+    expect(session.tensors()).toEqual(tensors);
+    session.close();
+  });
+});
