@@ -1,4 +1,4 @@
-import { readArchive } from '../formats/archive.js';
+import { ArchiveError, readArchive } from '../formats/archive.js';
 import { CIFAR10, CIFAR100, openCifar, type CifarLayout } from '../formats/cifar.js';
 import { IDX_FILES, openIdx, type IdxFiles } from '../formats/idx.js';
 import { slice, type ByteSource, type Records } from '../formats/records.js';
@@ -37,15 +37,22 @@ function idxFiles(files: ReadonlyMap<string, ByteSource>): IdxFiles {
 
 async function openCifarFiles(layout: CifarLayout, files: ReadonlyMap<string, ByteSource>, options: DecodeOptions) {
   const archive = [...files].find(([name]) => name.endsWith('.tar.gz'))?.[1];
-  return openCifar(layout, archive ? await membersOf(archive, options) : files, options.classNames, options.report);
+  const members = archive ? await membersOf(archive, options) : files;
+  return members && openCifar(layout, members, options.classNames, options.report);
 }
 
 /** The files of an archive that lie in it as they are, by name without folders. */
-async function membersOf(archive: ByteSource, { maxBytes, report }: DecodeOptions): Promise<Map<string, ByteSource>> {
+async function membersOf(archive: ByteSource, { maxBytes, report }: DecodeOptions): Promise<Map<string, ByteSource> | null> {
   const members = new Map<string, ByteSource>();
-  for await (const { path, offset, bytes, isFolder } of readArchive(archive, { maxBytes }, report)) {
-    if (isFolder || offset === null) continue;
-    members.set(path.slice(path.lastIndexOf('/') + 1), slice(archive, `${archive.name}: ${path}`, offset, bytes));
+  try {
+    for await (const { path, offset, bytes, isFolder } of readArchive(archive, { maxBytes }, report)) {
+      if (isFolder || offset === null) continue;
+      members.set(path.slice(path.lastIndexOf('/') + 1), slice(archive, `${archive.name}: ${path}`, offset, bytes));
+    }
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    report(error.message);
+    return null;
   }
   return members;
 }

@@ -31,21 +31,34 @@ export interface ArchiveLimits {
 
 const MAX_ENTRIES = 4_000_000;
 
-/** Every regular file and every folder, in the archive's order. Whatever else is wrong goes to `report`, and ends the list if it must. */
+/** The archive cannot be read to its end; the message says why, the file's name first. */
+export class ArchiveError extends Error {
+  override readonly name = 'ArchiveError';
+}
+
+/**
+ * Every regular file and every folder, in the archive's order. An entry that is neither, or whose path leaves the
+ * archive, goes to `report` instead.
+ * @throws ArchiveError
+ */
 export async function* readArchive(source: ByteSource, limits: ArchiveLimits, report: Report): AsyncGenerator<ArchiveEntry> {
   const { maxBytes, maxEntries = MAX_ENTRIES } = limits;
   let bytes = 0;
   let entries = 0;
+  for await (const entry of entriesOf(source, report)) {
+    bytes += entry.bytes;
+    if (++entries > maxEntries) throw new ArchiveError(`${source.name}: an archive bomb: more than ${maxEntries} entries`);
+    if (bytes > maxBytes) throw new ArchiveError(`${source.name}: an archive bomb: unpacks to more than ${maxBytes} bytes`);
+    yield entry;
+  }
+}
+
+async function* entriesOf(source: ByteSource, report: Report): AsyncGenerator<ArchiveEntry> {
   try {
-    for await (const entry of await openArchive(source, report)) {
-      bytes += entry.bytes;
-      if (++entries > maxEntries) return report(`${source.name}: an archive bomb: more than ${maxEntries} entries`);
-      if (bytes > maxBytes) return report(`${source.name}: an archive bomb: unpacks to more than ${maxBytes} bytes`);
-      yield entry;
-    }
+    yield* await openArchive(source, report);
   } catch (error) {
     if (isSystemError(error)) throw error;
-    report(`${source.name}: broken archive: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ArchiveError(`${source.name}: broken archive: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -1,4 +1,4 @@
-import { printable, readArchive, type ArchiveEntry, type ArchiveLimits } from './archive.js';
+import { ArchiveError, printable, readArchive, type ArchiveEntry, type ArchiveLimits } from './archive.js';
 import { MAX_RECORDS, type ByteSource, type Report } from './records.js';
 
 /**
@@ -38,29 +38,53 @@ export async function scanImageFolder(
   classNames: readonly string[] | null,
   report: Report,
 ): Promise<FolderLayout | null> {
-  const classes = new Map(SPLIT_FOLDERS.map((folder) => [folder, new Set<string>()]));
-  let top: string | null | undefined;
-  let images = 0;
-  for await (const entry of readArchive(source, limits, report)) {
-    const place = placeOf(entry);
-    if (place === null) continue;
-    if (typeof place === 'string') {
-      report(`${source.name}: ${printable(entry.path)}: ${place}`);
-      continue;
+  const found: Found = { classes: new Map(SPLIT_FOLDERS.map((folder) => [folder, new Set()])), top: undefined, images: 0 };
+  try {
+    for await (const entry of readArchive(source, limits, report)) {
+      const problem = addEntry(found, entry);
+      if (problem !== null) report(`${source.name}: ${printable(entry.path)}: ${problem}`);
     }
-    top ??= place.top;
-    if (place.top !== top) report(`${source.name}: ${printable(entry.path)}: lies outside of the folder ${printable(top ?? 'train')}`);
-    else classes.get(place.folder)!.add(place.className);
-    if (!entry.isFolder) images++;
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    report(error.message);
+    return null;
   }
-  if (images > MAX_RECORDS) return refuse(source, `${images} images, more than ${MAX_RECORDS}`, report);
+  return layOut(source, found, classNames, report);
+}
+
+/** What has been seen of an archive so far. */
+interface Found {
+  /** Names of the class folders in each split's folder. */
+  readonly classes: ReadonlyMap<string, Set<string>>;
+  /** undefined until the first folder or file that belongs somewhere. */
+  top: string | null | undefined;
+  images: number;
+}
+
+/** @returns what is wrong with it, or null */
+function addEntry(found: Found, entry: ArchiveEntry): string | null {
+  const place = placeOf(entry);
+  if (place === null || typeof place === 'string') return place;
+  found.top ??= place.top;
+  if (place.top !== found.top) return 'lies outside of the folder of the others';
+  found.classes.get(place.folder)!.add(place.className);
+  if (!entry.isFolder) found.images++;
+  return null;
+}
+
+function layOut(source: ByteSource, found: Found, classNames: readonly string[] | null, report: Report): FolderLayout | null {
+  const { classes, top = null, images } = found;
+  const refuse = (problem: string) => {
+    report(`${source.name}: ${problem}`);
+    return null;
+  };
   const testFolder = TEST_FOLDERS.find((folder) => classes.get(folder)!.size > 0);
-  if (classes.get('train')!.size === 0) return refuse(source, 'no folder train/CLASS', report);
-  if (testFolder === undefined) return refuse(source, 'no folder test/CLASS, nor val or valid', report);
-  const found = [...new Set([...classes.get('train')!, ...classes.get(testFolder)!])].sort();
-  for (const name of found)
-    if (classNames && !classNames.includes(name)) report(`${source.name}: folder ${printable(name)} is not in classNames`);
-  return { top: top ?? null, testFolder, classNames: classNames ?? found };
+  if (images > MAX_RECORDS) return refuse(`${images} images, more than ${MAX_RECORDS}`);
+  if (classes.get('train')!.size === 0) return refuse('no folder train/CLASS');
+  if (testFolder === undefined) return refuse('no folder test/CLASS, nor val or valid');
+  const names = [...new Set([...classes.get('train')!, ...classes.get(testFolder)!])].sort();
+  for (const name of names) if (classNames && !classNames.includes(name)) refuse(`folder ${printable(name)} is not in classNames`);
+  return { top, testFolder, classNames: classNames ?? names };
 }
 
 /** The images of a layout that had no problems, in the archive's order. */
@@ -94,9 +118,4 @@ function placeOf({ path, isFolder }: ArchiveEntry): Place | null | string {
   if (isPlaced && depth > 3) return 'lies deeper than split/class/file';
   // A README or a list beside the folders does no harm; an image there was meant to be one of the data set's.
   return !isFolder && IMAGE_FILE.test(path) ? 'is not at split/class/file, with the splits train and test' : null;
-}
-
-function refuse(source: ByteSource, problem: string, report: Report): null {
-  report(`${source.name}: ${problem}`);
-  return null;
 }
