@@ -111,7 +111,9 @@ async function schemaFiles(): Promise<{ path: string; content: string }[]> {
   return [{ path: file, content: await readFile(file, 'utf8') }];
 }
 
-async function listMigrations(folder: string): Promise<Parameters<SchemaEngine['applyMigrations']>[0]['migrationsList']> {
+type MigrationsList = Parameters<SchemaEngine['applyMigrations']>[0]['migrationsList'];
+
+async function listMigrations(folder: string): Promise<MigrationsList> {
   const entries = await readdir(folder, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).toSorted();
   const read = async (name: string) => ({

@@ -48,7 +48,8 @@ declare const WebAssembly: {
 
 /** The package's own entry imports the .wasm file as a module, which Node 20 does not do. */
 async function loadEngine(): Promise<void> {
-  Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (message: string) => console.error(message) } });
+  const panics = { set_message: (message: string) => console.error(message) };
+  Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: panics });
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm');
   const file = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
   const { instance } = await WebAssembly.instantiate(file, { './schema_engine_bg.js': bindings });
@@ -84,7 +85,8 @@ function mended(factory: PrismaPg): SqlMigrationAwareDriverAdapterFactory {
  * Prisma would write it after, and a process that dies between the two would leave tables that nobody remembers making.
  */
 async function executeWhole(connection: Connection, script: string): Promise<void> {
-  const finish = 'UPDATE _prisma_migrations SET finished_at = now() WHERE finished_at IS NULL AND rolled_back_at IS NULL';
+  const finish =
+    'UPDATE _prisma_migrations SET finished_at = now() WHERE finished_at IS NULL AND rolled_back_at IS NULL';
   await connection.client.query(`${script}\n;\n${finish}`).catch((error: unknown) => connection.onError(error));
 }
 

@@ -23,7 +23,7 @@ export async function startObjects(dataDir: string): Promise<ServerProcess & Obj
   const server = await spawnServer({
     name: 'objects',
     file: process.execPath,
-    // s3rver enciphers the marks of listings past a thousand keys with DES, which OpenSSL 3 has among its legacy algorithms only.
+    // s3rver enciphers the marks of listings past a thousand keys with DES, one of OpenSSL 3's legacy algorithms.
     args: ['--openssl-legacy-provider', program, String(port), folder, path.join(dataDir, 'secrets')],
     dataDir,
   });

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartConfig } from '../config.js';
 import { lockDataDir } from './lock.js';
@@ -12,6 +13,8 @@ export interface Platform {
   readonly url: string;
   /** The secret of an ADMIN key. */
   readonly key: string;
+  /** Where the logs of all processes are. */
+  readonly logs: string;
   /** Resolves, with the reason, if a part ends that the platform cannot do without. */
   readonly failed: Promise<string>;
   /** In order: the API drains, the workers hand their jobs back, then the servers. */
@@ -43,7 +46,8 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
     parts.splice(index, 0, ...workers);
     await Promise.all(workers.map(({ started }) => started));
     const apiFailed = api.ended.then((how) => `the API ended (${how}): ${lastWords(api)}; its log: ${api.logFile}`);
-    return { url: api.url, key, failed: Promise.race([stack.failed, apiFailed]), stop };
+    const failed = Promise.race([stack.failed, apiFailed]);
+    return { url: api.url, key, logs: path.dirname(api.logFile), failed, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -54,7 +58,8 @@ interface Stoppable {
   stop(): Promise<void> | void;
 }
 
-function environmentFor(config: StartConfig, { databaseUrl, redisUrl, objects }: Stack, key: string): NodeJS.ProcessEnv {
+function environmentFor(config: StartConfig, stack: Stack, key: string): NodeJS.ProcessEnv {
+  const { databaseUrl, redisUrl, objects } = stack;
   return {
     ...config.environment,
     PORT: String(config.port),

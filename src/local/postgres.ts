@@ -19,7 +19,10 @@ const DATABASE = 'residual';
  * @param durable false: no fsync, for tests
  * @throws ResidualError SERVICE_UNAVAILABLE
  */
-export async function startPostgres(dataDir: string, durable = true): Promise<ServerProcess & { readonly url: string }> {
+export async function startPostgres(
+  dataDir: string,
+  durable = true,
+): Promise<ServerProcess & { readonly url: string }> {
   const native = nativeFolder();
   const cluster = path.join(dataDir, 'postgres');
   const password = keptSecret(dataDir, 'postgres');
@@ -90,7 +93,8 @@ async function createCluster(native: string, cluster: string, password: string):
 function run(native: string, cluster: string, program: string, args: string[], input = ''): Promise<void> {
   const file = path.join(native, 'bin', program);
   return new Promise((resolve, reject) => {
-    const child = execFile('setpriv', [...privileges(native, cluster), '--', file, ...args], (error, _stdout, stderr) => {
+    const command = [...privileges(native, cluster), '--', file, ...args];
+    const child = execFile('setpriv', command, (error, _stdout, stderr) => {
       const said = stderr.trim().split('\n').findLast((line) => /error|fatal|panic|setpriv/i.test(line));
       if (error) reject(unavailable(`${program} failed: ${said ?? error.message.split('\n')[0]}`, error));
       else resolve();

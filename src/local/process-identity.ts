@@ -21,7 +21,7 @@ function identify(pid: number): Identity | null {
   }
 }
 
-/** Writes down that process `pid` owns what `file` stands for. With `flag: 'wx'` it throws EEXIST if someone did before. */
+/** Writes down that process `pid` owns what `file` stands for; with `flag: 'wx'` only if nobody did before (EEXIST). */
 export function recordOwner(file: string, pid: number, flag: 'w' | 'wx' = 'w'): void {
   writeFileSync(file, JSON.stringify(identify(pid)), { flag, mode: 0o600 });
 }

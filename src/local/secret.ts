@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The secret of that name kept under `dataDir`, readable by its owner only; made from 24 random bytes the first time. */
+/** The secret of that name kept under `dataDir` for its owner's eyes only; 24 random bytes made the first time. */
 export function keptSecret(dataDir: string, name: string): string {
   const folder = path.join(dataDir, 'secrets');
   const file = path.join(folder, name);

@@ -99,13 +99,20 @@ export async function untilReady(
   let end: string | undefined;
   void server.ended.then((how) => (end = how));
   while (!(await ready())) {
-    if (end !== undefined) throw unavailable(`${server.name} did not start: ${end.includes('not installed') ? end : lastWords(server) || end}`);
+    if (end !== undefined) throw unavailable(whyNot(server, end));
     if (performance.now() > deadline) {
       await server.stop();
       throw unavailable(`${server.name} was not ready within ${timeoutMs / 1000} s; its log: ${server.logFile}`);
     }
     await sleep(25);
   }
+}
+
+/** A process of ours ends with one line that says it all; of any other its name has to be said. */
+function whyNot(server: ServerProcess, end: string): string {
+  const words = lastWords(server);
+  if (words.startsWith('residual: ')) return words.slice('residual: '.length);
+  return `${server.name} did not start: ${end.includes('not installed') ? end : words || end}`;
 }
 
 /** The last line of a server's log; of a line in JSON its message. */

@@ -1,0 +1,163 @@
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { ApiError, connectApi, type ApiClient } from './client.js';
+import { readDatasetFolder } from './dataset-folder.js';
+import {
+  defineModel, describeModel, findReadyDataset, predict, readRun, readSamples, startTraining, uploadDataset, watchRun,
+  type Dataset, type FinishedRun,
+} from './demo-steps.js'; // prettier-ignore
+import { inForeground } from './foreground.js';
+import { displayProgress, duration } from './training-progress.js';
+
+/**
+ * `npm run demo [-- --data DIR] [--exit]`: starts everything, and then does over HTTP, with a key, what a user would:
+ * upload a data set, define a network, train it, predict with it.
+ */
+const EPOCHS = 3;
+const PRESET = 'RESNET20';
+const IMAGES = 10;
+const TRAINING = {
+  epochs: EPOCHS,
+  batchSize: 128,
+  optimizer: { kind: 'SGD', learningRate: 0.2, momentum: 0.9, nesterov: true, weightDecay: 0.0005 },
+  schedule: { kind: 'ONE_CYCLE' },
+  seed: 0,
+};
+
+const { values: options } = readOptions();
+await inForeground(async ({ url, key, logs }) => {
+  say(`The API answers at ${url}; what its processes say is in ${logs}.\n`);
+  const api = connectApi(url, key);
+  const dataset = await provideDataset(api);
+  const model = await provideModel(api, dataset);
+  const run = await train(api, model, dataset);
+  const predictMs = await showPredictions(api, model, dataset);
+  await api.close();
+  if (!options.exit) say(farewell(url, key, model));
+  else say(JSON.stringify(summaryOf(run, predictMs)));
+  return options.exit ? 'exit' : 'stay';
+});
+
+function readOptions() {
+  try {
+    return parseArgs({ options: { data: { type: 'string' }, exit: { type: 'boolean', default: false } } });
+  } catch (error) {
+    process.stderr.write(`residual: ${(error as Error).message}\nusage: npm run demo -- [--data DIR] [--exit]\n`);
+    process.exit(1);
+  }
+}
+
+async function provideDataset(api: ApiClient): Promise<Dataset> {
+  const folder = await readDatasetFolder(options.data && path.resolve(options.data));
+  const ready = await findReadyDataset(api, folder.name);
+  const dataset = ready ?? (await uploadDataset(api, folder));
+  const { height, width, channels } = shapeOf(dataset);
+  say(
+    `Data set ${dataset.name}@${dataset.version} ${ready ? 'is there already' : 'uploaded and validated'}: ` +
+      `${dataset.trainSize} images to train on, ${dataset.testSize} to test on, ` +
+      `${channels}x${height}x${width}, ${dataset.classNames.length} classes.`,
+  );
+  return dataset;
+}
+
+function shapeOf({ imageShape }: Dataset) {
+  if (imageShape === null) throw new Error('the data set has no image shape although it is READY');
+  return imageShape;
+}
+
+async function provideModel(api: ApiClient, dataset: Dataset): Promise<string> {
+  const name = `${dataset.name}-${PRESET.toLowerCase()}`;
+  const { classNames } = dataset;
+  const isNew = await defineModel(api, { name, preset: PRESET, inputShape: shapeOf(dataset), classNames });
+  const { depth, parameters } = await describeModel(api, name);
+  const what = `${PRESET}, ${depth} layers, ${parameters.toLocaleString('en')} parameters`;
+  say(`Model ${name} ${isNew ? 'defined' : 'is there already'}: ${what}.`);
+  return name;
+}
+
+async function train(api: ApiClient, model: string, dataset: Dataset): Promise<FinishedRun> {
+  const id = await startBfloat16(api, { ...TRAINING, model, dataset: `${dataset.name}@${dataset.version}` });
+  const display = displayProgress(EPOCHS);
+  try {
+    for await (const run of watchRun(api, id)) display.show(run);
+  } finally {
+    display.close();
+  }
+  const run = await readRun(api, id);
+  if (run.status !== 'SUCCEEDED' || run.evaluation === null)
+    throw new Error(`the run ended ${run.status}${run.failure === null ? '' : `: ${run.failure}`}`);
+  const rate = Math.round(imagesPerSecond(run)).toLocaleString('en');
+  say(`Trained in ${duration(trainSeconds(run))} min by ${run.engine}, ${run.precision}, ${rate} images/s.\n`);
+  say(`Evaluation on the test split: accuracy ${run.evaluation.accuracy.toFixed(4)}, loss ${run.evaluation.loss.toFixed(4)}.`);
+  say(classTable(run.evaluation.perClass));
+  return run;
+}
+
+/** bfloat16 needs a CPU that has it; the API says so where it does not, and then the engine chooses. */
+async function startBfloat16(api: ApiClient, input: Record<string, unknown>): Promise<string> {
+  const announce = (precision: string) =>
+    say(`Training: ${EPOCHS} epochs, one-cycle schedule, ${precision}, batches of ${TRAINING.batchSize}.`);
+  try {
+    const id = await startTraining(api, { ...input, precision: 'BFLOAT16' });
+    announce('bfloat16');
+    return id;
+  } catch (error) {
+    if (!(error instanceof ApiError && /precision/.test(error.message))) throw error;
+    announce(`precision as the CPU has it (${error.message})`);
+    return startTraining(api, { ...input, precision: 'AUTO' });
+  }
+}
+
+function classTable(classes: NonNullable<FinishedRun['evaluation']>['perClass']): string {
+  const table = new Table({ head: ['class', 'precision', 'recall', 'F1', 'images'], style: PLAIN });
+  for (const { className, precision, recall, f1, support } of classes)
+    table.push([className, precision.toFixed(3), recall.toFixed(3), f1.toFixed(3), support]);
+  return table.toString();
+}
+
+async function showPredictions(api: ApiClient, model: string, dataset: Dataset): Promise<number> {
+  const samples = await readSamples(api, dataset, IMAGES);
+  const { latencyMs, predictions } = await predict(api, model, samples.map(({ png }) => png));
+  const table = new Table({ head: ['label', 'prediction', 'probability'], style: PLAIN });
+  for (const [i, { className }] of samples.entries()) {
+    const best = predictions[i]?.top[0];
+    table.push([className, best?.className ?? '', best?.probability.toFixed(4) ?? '']);
+  }
+  say(`Predictions for ${samples.length} test images, in ${latencyMs.toFixed(1)} ms:`);
+  say(table.toString());
+  return latencyMs;
+}
+
+const PLAIN = { head: [], border: [] };
+
+const trainSeconds = (run: FinishedRun) => (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1_000;
+
+function imagesPerSecond({ history }: FinishedRun): number {
+  return history.reduce((sum, epoch) => sum + epoch.imagesPerSecond, 0) / history.length;
+}
+
+function summaryOf(run: FinishedRun, predictMs: number) {
+  return {
+    accuracy: run.evaluation?.accuracy,
+    trainSeconds: Number(trainSeconds(run).toFixed(1)),
+    imagesPerSecond: Math.round(imagesPerSecond(run)),
+    predictMs: Number(predictMs.toFixed(2)),
+  };
+}
+
+function farewell(url: string, key: string, model: string): string {
+  return [
+    '',
+    `Sandbox   ${url}  (header: authorization: Bearer ${key})`,
+    `Metrics   ${new URL('/metrics', url).href}`,
+    `Key       ${key}`,
+    `Try       query { model(name: "${model}") { architecture { depth parameters flops } } }`,
+    '',
+    'Ctrl-C stops everything.',
+  ].join('\n');
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,69 @@
+import { SingleBar } from 'cli-progress';
+
+/** What the display shows of a run, as `runProgress` tells it. */
+export interface RunProgress {
+  readonly status: string;
+  readonly epoch: number;
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly etaSeconds: number | null;
+  readonly steps: readonly { readonly loss: number; readonly accuracy: number; readonly imagesPerSecond: number }[];
+}
+
+export interface ProgressDisplay {
+  show(run: RunProgress): void;
+  close(): void;
+}
+
+const LINE_EVERY_MS = 5_000;
+
+/** A bar that moves on a terminal, else a line every five seconds. */
+export function displayProgress(epochs: number): ProgressDisplay {
+  return process.stdout.isTTY ? bar(epochs) : lines(epochs);
+}
+
+function bar(epochs: number): ProgressDisplay {
+  const single = new SingleBar({ format: '  {bar} {percentage}% | {words}', hideCursor: true, barsize: 24 });
+  let started = false;
+  return {
+    show(run) {
+      const payload = { words: words(run, epochs) };
+      if (started) single.update(run.step, payload);
+      else single.start(run.totalSteps, run.step, payload);
+      started = true;
+    },
+    close: () => single.stop(),
+  };
+}
+
+function lines(epochs: number): ProgressDisplay {
+  let lastAt = -Infinity;
+  return {
+    show(run) {
+      const now = performance.now();
+      if (now - lastAt < LINE_EVERY_MS && run.status === 'RUNNING') return;
+      lastAt = now;
+      const percentage = Math.floor((100 * run.step) / run.totalSteps);
+      process.stdout.write(`  ${`${percentage}%`.padStart(4)} | ${words(run, epochs)}\n`);
+    },
+    close: () => undefined,
+  };
+}
+
+function words({ status, epoch, etaSeconds, steps }: RunProgress, epochs: number): string {
+  const latest = steps.at(-1);
+  if (latest === undefined) return status.toLowerCase();
+  return [
+    `epoch ${Math.max(epoch, 1)}/${epochs}`,
+    `loss ${latest.loss.toFixed(3)}`,
+    `accuracy ${latest.accuracy.toFixed(3)}`,
+    `${Math.round(latest.imagesPerSecond)} images/s`,
+    ...(etaSeconds === null ? [] : [`${duration(etaSeconds)} left`]),
+  ].join(' | ');
+}
+
+/** 95 -> 1:35 */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}
