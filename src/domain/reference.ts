@@ -18,7 +18,8 @@ const VERSION_NUMBER = /^[1-9]\d{0,8}$/;
  * @throws BAD_USER_INPUT
  */
 export function parseReference(text: string, field: string): Reference {
-  if (text.includes('@')) throw badInput(field, `"${text}": aliases are not there yet; write name, name:3 or name:latest`);
+  if (text.includes('@'))
+    throw badInput(field, `"${text}": aliases are not there yet; write name, name:3 or name:latest`);
   const [model = '', version, ...rest] = text.split(':');
   if (!MODEL_NAME.test(model) || rest.length > 0)
     throw badInput(field, `"${text}" is no reference to a model; write name, name:3 or name:latest`);

@@ -27,7 +27,11 @@ export async function resolveVersion(
   return found ?? Promise.reject(await explainMissing(database, reference, field));
 }
 
-async function explainMissing(database: Database, { model: name, version }: Reference, field: string): Promise<ResidualError> {
+async function explainMissing(
+  database: Database,
+  { model: name, version }: Reference,
+  field: string,
+): Promise<ResidualError> {
   const model = await database.model.findUnique({
     where: { name },
     select: { versions: { select: { version: true }, orderBy: { version: 'desc' }, take: 1 } },

@@ -1,11 +1,12 @@
 import { ResidualError, unavailable } from '../errors.js';
+import { gather, newRequest, scatter, type BatchedResult, type Part, type PendingRequest } from './batch.js';
 
 /**
- * Requests that arrive together are computed together, by the rules of Triton's dynamic batcher (triton-inference-server,
- * docs/user_guide/batcher.md, "Delayed Batching"; core, src/dynamic_batch_scheduler.cc): requests join a batch in the
- * order of their arrival; while one batch computes the others queue; once it is done the next is as large as the queue and
- * `maxBatchImages` allow; with `maxDelayMs` a batch that is not full waits for company, but no request longer than that.
- * A request above `maxBatchImages` is cut into several parts, any other one stays whole.
+ * Requests that arrive together are computed together, by the rules of Triton's dynamic batcher
+ * (triton-inference-server, docs/user_guide/batcher.md, "Delayed Batching"; core, src/dynamic_batch_scheduler.cc):
+ * requests join a batch in the order of their arrival; while one batch computes the others queue; once it is done the
+ * next is as large as the queue and `maxBatchImages` allow; with `maxDelayMs` a batch that is not full waits for
+ * company, but no request longer than that. A request above `maxBatchImages` is cut into parts, any other stays whole.
  */
 export interface BatcherOptions {
   /** Computes (size, …) inputs into (size, K) outputs. It is never called again before it has settled. */
@@ -30,37 +31,6 @@ export interface BatchReport {
   readonly requests: number;
   readonly reason: ReleaseReason;
   readonly computeMs: number;
-}
-
-export interface BatchedResult {
-  /** (size, K) in the order of the request's images. */
-  readonly outputs: Float32Array;
-  /** Images in the largest batch that the request had a part in. */
-  readonly largestBatchImages: number;
-  /** From arrival until the request's first batch began. */
-  readonly queueMs: number;
-  /** Of the request's batches, together. */
-  readonly computeMs: number;
-}
-
-interface PendingRequest {
-  readonly inputs: Float32Array;
-  readonly size: number;
-  readonly arrivedAt: number;
-  readonly resolve: (result: BatchedResult) => void;
-  readonly reject: (reason: unknown) => void;
-  outputs: Float32Array | undefined;
-  remainingImages: number;
-  startedAt: number | undefined;
-  computeMs: number;
-  largestBatchImages: number;
-}
-
-/** Images `start` to `start + size` of a request. */
-interface Part {
-  readonly request: PendingRequest;
-  readonly start: number;
-  readonly size: number;
 }
 
 const DEFAULTS = { maxBatchImages: 32, maxDelayMs: 0, maxQueueImages: 1024, onBatch: () => undefined };
@@ -94,9 +64,7 @@ export class Batcher {
     if (this.#stopping !== undefined) return Promise.reject(unavailable('the server is shutting down'));
     const { maxQueueImages } = this.#options;
     if (this.#queuedImages + size > maxQueueImages)
-      return Promise.reject(
-        new ResidualError('RATE_LIMITED', `${this.#queuedImages} images wait for this model already, of at most ${maxQueueImages}`),
-      );
+      return Promise.reject(queueFull(this.#queuedImages, maxQueueImages));
     let request!: PendingRequest;
     const result = new Promise<BatchedResult>((resolve, reject) => {
       request = newRequest(inputs, size, resolve, reject);
@@ -134,10 +102,10 @@ export class Batcher {
     clearTimeout(this.#timer);
     const [oldest] = this.#queue;
     if (oldest === undefined) return this.#stopped?.();
-    const next = this.#nextBatch();
+    const { parts, full } = this.#nextBatch();
     const waitMs = this.#options.maxDelayMs - (performance.now() - oldest.request.arrivedAt);
-    if (next.full || waitMs <= 0 || this.#stopping !== undefined) return void this.#compute(next.parts, this.#reason(next.full));
-    this.#timer = setTimeout(() => this.#dispatch(), Math.ceil(waitMs));
+    if (full || waitMs <= 0 || this.#stopping !== undefined) void this.#compute(parts, this.#reason(full));
+    else this.#timer = setTimeout(() => this.#dispatch(), Math.ceil(waitMs));
   }
 
   #reason(full: boolean): ReleaseReason {
@@ -190,57 +158,5 @@ export class Batcher {
   }
 }
 
-function newRequest(
-  inputs: Float32Array,
-  size: number,
-  resolve: PendingRequest['resolve'],
-  reject: PendingRequest['reject'],
-): PendingRequest {
-  return {
-    inputs,
-    size,
-    resolve,
-    reject,
-    arrivedAt: performance.now(),
-    outputs: undefined,
-    remainingImages: size,
-    startedAt: undefined,
-    computeMs: 0,
-    largestBatchImages: 0,
-  };
-}
-
-/** The inputs of one batch, one behind the other. A request that is a batch of its own is not copied. */
-function gather(parts: Part[], images: number, imageLength: number): Float32Array {
-  const [first] = parts;
-  if (parts.length === 1 && first!.size === first!.request.size) return first!.request.inputs;
-  const inputs = new Float32Array(images * imageLength);
-  let at = 0;
-  for (const { request, start, size } of parts) {
-    inputs.set(request.inputs.subarray(start * imageLength, (start + size) * imageLength), at * imageLength);
-    at += size;
-  }
-  return inputs;
-}
-
-/** Gives each request its rows, and answers those that have all of them. */
-function scatter(parts: Part[], outputs: Float32Array, images: number, computeMs: number): void {
-  const width = outputs.length / images;
-  let at = 0;
-  for (const { request, start, size } of parts) {
-    request.outputs ??= new Float32Array(request.size * width);
-    request.outputs.set(outputs.subarray(at * width, (at + size) * width), start * width);
-    at += size;
-    request.remainingImages -= size;
-    request.computeMs += computeMs;
-    request.largestBatchImages = Math.max(request.largestBatchImages, images);
-    if (request.remainingImages === 0) request.resolve(resultOf(request));
-  }
-}
-
-const resultOf = ({ outputs, largestBatchImages, arrivedAt, startedAt, computeMs }: PendingRequest): BatchedResult => ({
-  outputs: outputs!,
-  largestBatchImages,
-  queueMs: startedAt! - arrivedAt,
-  computeMs,
-});
+const queueFull = (queued: number, most: number) =>
+  new ResidualError('RATE_LIMITED', `${queued} images wait for this model already, of at most ${most}`);

@@ -21,7 +21,10 @@ export interface LoadModelDependencies {
  * Reads a version's ONNX file from the object store and makes it ready to answer.
  * @throws CorruptObjectError where the file does not have the hash that the version's row names
  */
-export async function loadModel({ objects, threads, onBatch }: LoadModelDependencies, version: ResolvedVersion): Promise<ServedModel> {
+export async function loadModel(
+  { objects, threads, onBatch }: LoadModelDependencies,
+  version: ResolvedVersion,
+): Promise<ServedModel> {
   const onnx = await objects.get(onnxArtifact(version).sha256);
   const session = await Session.open(onnx, { threads });
   const { height, width, channels } = version.model;
@@ -40,7 +43,8 @@ export async function loadModel({ objects, threads, onBatch }: LoadModelDependen
 }
 
 /** Memory that `loadModel` will take. */
-export const modelBytes = (version: ResolvedVersion): number => estimateSessionBytes(Number(onnxArtifact(version).bytes));
+export const modelBytes = (version: ResolvedVersion): number =>
+  estimateSessionBytes(Number(onnxArtifact(version).bytes));
 
 function onnxArtifact({ model, version, artifacts }: ResolvedVersion) {
   const artifact = artifacts.find(({ kind }) => kind === 'ONNX');

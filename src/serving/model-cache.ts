@@ -62,9 +62,9 @@ interface Entry<T> {
 const MAX_FAILURES = 64;
 
 /**
- * Values in memory under a budget of bytes. One load however many ask; a load that failed is forgotten, so that the next
- * caller tries again; what is in use stays, and of the rest the least recently used goes first. (The states follow
- * Triton's model_lifecycle.h.)
+ * Values in memory under a budget of bytes. One load however many ask; a load that failed is forgotten, so that the
+ * next caller tries again; what is in use stays, and of the rest the least recently used goes first. (The states follow
+ * Triton's: core, src/model_repository_manager/model_lifecycle.h.)
  */
 export class ModelCache<T extends Cacheable> {
   readonly #budgetBytes: number;
@@ -100,7 +100,8 @@ export class ModelCache<T extends Cacheable> {
 
   /**
    * The value under `key`, loaded if need be. The caller must release the lease.
-   * @throws SERVICE_UNAVAILABLE where the value is larger than the budget or everything else is in use; whatever `load` throws
+   * @throws SERVICE_UNAVAILABLE where the value is larger than the budget or what is in use leaves no room; whatever
+   *   `load` throws
    */
   async acquire(key: string, source: Source<T>): Promise<Lease<T>> {
     if (this.#closing) throw unavailable('the server is shutting down');
@@ -194,7 +195,8 @@ export class ModelCache<T extends Cacheable> {
 
   #changed(bytes: number): void {
     this.#bytes += bytes;
-    this.#onChange({ bytes: this.#bytes, ready: [...this.#entries.values()].filter(({ state }) => state === 'READY').length });
+    const ready = [...this.#entries.values()].filter(({ state }) => state === 'READY').length;
+    this.#onChange({ bytes: this.#bytes, ready });
     if (bytes < 0) this.#wake();
   }
 

@@ -45,8 +45,11 @@ export interface Prediction {
 }
 
 const MAX_IMAGES = 64;
-/** Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. */
-const MAX_PENDING_IMAGES = 2048;
+/**
+ * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As inputs
+ * of 3x224x224 they take 620 MB.
+ */
+const MAX_PENDING_IMAGES = 1024;
 /** How old the answer to "which version is the latest" may be. */
 const RESOLVE_TTL_MS = 1_000;
 
@@ -55,8 +58,8 @@ export const createPredictor = (options: PredictorOptions): Predictor => new Pre
 /**
  * From encoded images to classes: resolve → cache → decode → batch → top K.
  *
- * Three kinds of threads share the machine: decoding takes libuv's pool (four threads), computing one thread per model in
- * memory with `threads` of onnxruntime's, and the event loop only moves buffers. On two cores, two threads computed
+ * Three kinds of threads share the machine: decoding takes libuv's pool (four threads), computing one thread per model
+ * in memory with `threads` of onnxruntime's, and the event loop only moves buffers. On two cores, two threads computed
  * resnet20 and ResNet-50 1.8 to 1.9 times as fast as one, at batch 1 as at batch 32.
  */
 export class Predictor {
@@ -111,10 +114,12 @@ export class Predictor {
   }
 
   stats(): ServingStats {
-    const ready = this.states().filter(({ state }) => state === 'READY');
+    const cachedModels = this.states()
+      .filter(({ state }) => state === 'READY')
+      .map(({ key, bytes, lastUsedAt, requests }) => ({ versionId: key, bytes, lastUsedAt, requests }));
     return {
       ...this.#recorder.stats(),
-      cachedModels: ready.map(({ key, bytes, lastUsedAt, requests }) => ({ versionId: key, bytes, lastUsedAt, requests })),
+      cachedModels,
       cacheBytes: this.#models.bytes,
       cacheBudgetBytes: this.#options.cacheBytes,
     };
@@ -135,9 +140,10 @@ export class Predictor {
   async #admit(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
     validate(request);
     const count = request.images.length;
-    if (this.#pendingImages + count > MAX_PENDING_IMAGES)
-      throw new ResidualError('RATE_LIMITED', `${this.#pendingImages} images wait already, of at most ${MAX_PENDING_IMAGES}`);
-    this.#pendingImages += count;
+    const pending = this.#pendingImages + count;
+    if (pending > MAX_PENDING_IMAGES)
+      throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
+    this.#pendingImages = pending;
     try {
       return await this.#answer(request, signal);
     } finally {
@@ -153,7 +159,9 @@ export class Predictor {
       const result = await lease.value.batcher.run(inputs, images.length, signal);
       const latencyMs = performance.now() - startedAt;
       this.#recorder.answered(images.length, latencyMs, result);
-      const predictions = rows(result.outputs, images.length).map((row) => ({ top: topClasses(row, version.classNames, topK) }));
+      const predictions = rows(result.outputs, images.length).map((row) => ({
+        top: topClasses(row, version.classNames, topK),
+      }));
       return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
     } catch (error) {
       if (error instanceof SessionLostError) this.#models.discard(version.id, error.message);
@@ -170,6 +178,8 @@ export class Predictor {
     signal: AbortSignal | undefined,
   ): Promise<{ lease: Lease<ServedModel>; inputs: Float32Array }> {
     const leasing = this.#lease(version);
+    // Awaited once the images are decoded: a failure before that is no unhandled one.
+    leasing.catch(() => undefined);
     try {
       const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
       return { inputs, lease: await leasing };
@@ -186,7 +196,8 @@ export class Predictor {
     const { objects, threads } = this.#options;
     const load = () => loadModel({ objects, threads, onBatch: (batch) => this.#recorder.computed(batch) }, version);
     this.#recorder.lookedUp(this.#models.has(version.id));
-    return this.#models.acquire(version.id, { label: `${version.model.name}:${version.version}`, bytes: modelBytes(version), load });
+    const label = `${version.model.name}:${version.version}`;
+    return this.#models.acquire(version.id, { label, bytes: modelBytes(version), load });
   }
 }
 

@@ -10,8 +10,8 @@ export interface ImageInput {
 }
 
 /**
- * Decodes run in libuv's pool, which has four threads: more at once would only hold memory. Measured on two cores: 32x32
- * PNGs at 2,100 a second with one in flight, 4,200 with four; 640x480 JPEGs at 280 and 480, and no more with eight.
+ * Decodes run in libuv's pool, which has four threads: more at once would only hold memory. Measured on two cores:
+ * 32x32 PNGs at 2,100 a second with one in flight, 4,200 with four; 640x480 JPEGs at 280 and 480, no more with eight.
  */
 const DECODES_AT_ONCE = 4;
 
@@ -27,7 +27,12 @@ export class Preprocessor {
    * @returns (N, C, H, W) float32, normalised
    * @throws BAD_USER_INPUT for what is no image, PAYLOAD_TOO_LARGE for what has too many pixels, on `field.index`
    */
-  async preprocess(images: readonly Uint8Array[], input: ImageInput, field: string, signal?: AbortSignal): Promise<Float32Array> {
+  async preprocess(
+    images: readonly Uint8Array[],
+    input: ImageInput,
+    field: string,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     const { height, width, channels } = input.shape;
     const imageLength = height * width * channels;
     const inputs = new Float32Array(images.length * imageLength);

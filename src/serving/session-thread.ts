@@ -70,7 +70,8 @@ async function load(onnx: Uint8Array, threads: number): Promise<void> {
 }
 
 async function infer(images: Float32Array, size: number): Promise<Float32Array> {
-  const outputs = await session!.run({ input: new Tensor('float32', images, [size, ...imageShape]) }, ['probabilities']);
+  const input = new Tensor('float32', images, [size, ...imageShape]);
+  const outputs = await session!.run({ input }, ['probabilities']);
   // A copy of its own, since onnxruntime's memory cannot be handed to another thread.
   return new Float32Array(outputs['probabilities']!.data as Float32Array);
 }

@@ -11,6 +11,11 @@ export interface SessionOptions {
   readonly threads: number;
 }
 
+interface Waiting {
+  readonly resolve: (output: Float32Array | null) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * An ONNX model that answers, in a thread of its own: neither loading nor computing holds up the event loop, models do
  * not wait for each other, and the end of the thread releases everything that onnxruntime and V8 held for it.
@@ -18,7 +23,7 @@ export interface SessionOptions {
 export class Session {
   readonly #thread = new Worker(new URL('./session-thread.js', import.meta.url));
   readonly #exited = new Promise((resolve) => this.#thread.once('exit', resolve));
-  readonly #waiting = new Map<number, { resolve: (output: Float32Array | null) => void; reject: (error: Error) => void }>();
+  readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
   /** Set once the session takes no more work. */
   #over: SessionLostError | undefined;
@@ -85,9 +90,9 @@ export class Session {
 }
 
 /**
- * Memory that a session takes. Measured (float32, glibc): 290 MB for ResNet-50, whose ONNX file has 102 MB, and 15 MB for
- * resnet20 (1 MB), most of that its thread. What is more than the file is onnxruntime's packed copies of the weights. The
- * activations of a batch come on top while it runs.
+ * Memory that a session takes. Measured (float32, glibc): 290 MB for ResNet-50, whose ONNX file has 102 MB, and 15 MB
+ * for resnet20 (1 MB), most of that its thread. What is more than the file is onnxruntime's parsed and packed copies of
+ * the weights, of which the allocator gives little back. The activations of a batch come on top while it runs.
  */
 export const estimateSessionBytes = (onnxBytes: number): number => 3 * onnxBytes + 16 * 1024 ** 2;
 

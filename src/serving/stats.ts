@@ -1,6 +1,7 @@
 import { ResidualError } from '../errors.js';
 import type { Metrics } from '../infra/metrics.js';
-import type { BatchedResult, BatchReport } from './batcher.js';
+import type { BatchedResult } from './batch.js';
+import type { BatchReport } from './batcher.js';
 
 /** Quantiles are of at most so many requests … */
 const MAX_SAMPLES = 4096;

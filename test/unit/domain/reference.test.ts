@@ -13,7 +13,10 @@ describe('a reference to a model', () => {
     expect(parseReference('my.cats_2-x:31', field)).toEqual({ model: 'my.cats_2-x', version: 31 });
   });
 
-  it.each(['', ':3', 'Cats', '-cats', 'cats:', 'cats:0', 'cats:-1', 'cats:03', 'cats:1.5', 'cats:1e3', 'cats:newest', 'cats:1:2', 'cats:99999999999', 'a'.repeat(64), 'ca ts'])(
+  it.each([
+    '', ':3', 'Cats', '-cats', 'ca ts', 'a'.repeat(64),
+    'cats:', 'cats:0', 'cats:-1', 'cats:03', 'cats:1.5', 'cats:1e3', 'cats:newest', 'cats:1:2', 'cats:99999999999',
+  ])(
     'is refused on its field where it is %j',
     (text) => {
       expect(() => parseReference(text, field)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', field }));

@@ -16,6 +16,7 @@ describe('the top classes', () => {
   });
 
   it('are all classes where more are asked for', () => {
-    expect(topClasses(Float32Array.of(0.1, 0.2, 0.3, 0.4), names, 99).map(({ className }) => className)).toEqual(['dog', 'cat', 'bee', 'ant']);
+    const all = topClasses(Float32Array.of(0.1, 0.2, 0.3, 0.4), names, 99);
+    expect(all.map(({ className }) => className)).toEqual(['dog', 'cat', 'bee', 'ant']);
   });
 });

@@ -1,0 +1,87 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { afterEach, describe, expect, it } from 'vitest';
+import { initialTensors } from '../../../src/domain/network/initialise.js';
+import { buildGraph } from '../../../src/domain/network/layers.js';
+import { normaliseNetwork } from '../../../src/domain/network/normalise.js';
+import { encodeOnnx } from '../../../src/formats/onnx.js';
+import { Session, SessionLostError } from '../../../src/serving/session.js';
+
+const definition = normaliseNetwork({ preset: 'RESNET20', inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 10 });
+const graph = buildGraph(definition);
+const classNames = Array.from({ length: 10 }, (_, index) => `class ${index}`);
+const makeOnnx = () =>
+  encodeOnnx(graph, initialTensors(graph, definition, 1), { classNames, mean: [0, 0, 0], std: [1, 1, 1] });
+const makeImages = (size: number) =>
+  Float32Array.from({ length: size * 3072 }, (_, index) => Math.sin(index * 0.37) + Math.cos(index * 0.011));
+
+const opened: Session[] = [];
+async function open(onnx = makeOnnx()): Promise<Session> {
+  const session = await Session.open(onnx, { threads: 1 });
+  opened.push(session);
+  return session;
+}
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((session) => session.release()));
+});
+
+describe('an inference session', () => {
+  it('gives the probabilities that onnxruntime gives, for any batch size', async () => {
+    const session = await open();
+    const direct = await InferenceSession.create(makeOnnx());
+    for (const size of [1, 7, 3]) {
+      const expected = await direct.run({ input: new Tensor('float32', makeImages(size), [size, 3, 32, 32]) });
+      const probabilities = await session.run(makeImages(size), size);
+      expect(probabilities).toHaveLength(size * 10);
+      const difference = probabilities.map((value, index) => Math.abs(value - (expected['probabilities']!.data[index] as number)));
+      expect(Math.max(...difference)).toBeLessThan(1e-6);
+    }
+    await direct.release();
+  });
+
+  it('leaves the event loop free while it computes', async () => {
+    const session = await open();
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const startedAt = performance.now();
+    await session.run(makeImages(256), 256);
+    const elapsedMs = performance.now() - startedAt;
+    clearInterval(timer);
+    expect(elapsedMs).toBeGreaterThan(20);
+    expect(ticks).toBeGreaterThan(elapsedMs / 10);
+  });
+
+  it('runs requests in their order and answers each with its own result', async () => {
+    const session = await open();
+    const images = [0, 1, 2].map((shift) => makeImages(1).map((value) => value * (shift + 1)));
+    const alone = [];
+    for (const image of images) alone.push([...(await session.run(image.slice(), 1))]);
+    const together = await Promise.all(images.map((image) => session.run(image.slice(), 1)));
+    expect(together.map((output) => [...output])).toEqual(alone);
+  });
+
+  it('refuses a file that is no model, and leaves no thread behind', async () => {
+    await expect(open(new TextEncoder().encode('this is no model'))).rejects.toThrow(/onnxruntime: /);
+  });
+
+  it('tells a run of what it cannot compute and goes on', async () => {
+    const session = await open();
+    await expect(session.run(new Float32Array(5), 1)).rejects.toThrow(/onnxruntime: /);
+    expect(await session.run(makeImages(1), 1)).toHaveLength(10);
+  });
+
+  it('answers what it has taken before it is released, and nothing afterwards', async () => {
+    const session = await open();
+    const running = session.run(makeImages(8), 8);
+    await Promise.all([session.release(), session.release()]);
+    expect(await running).toHaveLength(80);
+    await expect(session.run(makeImages(1), 1)).rejects.toThrow(SessionLostError);
+  });
+
+  it('does not touch the rest of a buffer of which the images are a part', async () => {
+    const session = await open();
+    const all = makeImages(2);
+    const first = all.subarray(0, 3072);
+    await session.run(first, 1);
+    expect(all).toEqual(makeImages(2));
+  });
+});
