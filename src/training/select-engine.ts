@@ -52,7 +52,8 @@ export class EngineSet {
 
   private async makeOneDnn(): Promise<Engine> {
     const { createOneDnnEngine, oneDnnAvailable } = await import('./engines/onednn.js');
-    if (!(await oneDnnAvailable())) throw new EngineUnavailableError(INSTALL);
+    const available = oneDnnAvailable();
+    if (available !== true) throw new EngineUnavailableError(`${INSTALL}; ${available}`);
     return createOneDnnEngine({ threads: this.threads });
   }
 }

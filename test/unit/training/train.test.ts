@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { initialTensors } from '../../../src/domain/network/initialise.js';
+import { buildGraph } from '../../../src/domain/network/layers.js';
+import { normaliseNetwork } from '../../../src/domain/network/normalise.js';
+import { normalisePlan, type PlanInput } from '../../../src/domain/plan.js';
+import { encodeSafetensors, readSafetensorsIndex } from '../../../src/formats/safetensors.js';
+import { decodeStateDict, encodeStateDict } from '../../../src/formats/state-dict.js';
+import { fingerprint, ForeignCheckpointError, packCheckpoint, unpackCheckpoint, type Checkpoint } from '../../../src/training/checkpoint.js';
+import { createOneDnnEngine } from '../../../src/training/engines/onednn.js';
+import { EngineSet } from '../../../src/training/select-engine.js';
+import { train, type EpochMetrics, type StepMetrics, type TrainingResult, type TrainingSink } from '../../../src/training/train.js';
+import { CLASS_NAMES, dataSource, drawImages, SIDE } from '../../helpers/shapes-data.js';
+
+const definition = normaliseNetwork({
+  architecture: { block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 }, stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }] },
+  inputShape: { height: SIDE, width: SIDE, channels: 1 },
+  numClasses: CLASS_NAMES.length,
+}); // prettier-ignore
+const graph = buildGraph(definition);
+const data = dataSource({ TRAIN: drawImages(203, 1), TEST: drawImages(50, 2) });
+const engine = createOneDnnEngine({ threads: 1 });
+const recipe: PlanInput = {
+  epochs: 3,
+  batchSize: 16,
+  optimizer: { learningRate: 0.05 },
+  schedule: { kind: 'ONE_CYCLE' },
+  augmentation: { cropPadding: 1 },
+  labelSmoothing: 0.1,
+  seed: 7,
+};
+const STEPS_PER_EPOCH = 13;
+
+interface Story {
+  steps: Omit<StepMetrics, 'imagesPerSecond'>[];
+  epochs: Omit<EpochMetrics, 'imagesPerSecond' | 'seconds'>[];
+  checkpoints: Checkpoint[];
+}
+const emptyStory = (): Story => ({ steps: [], epochs: [], checkpoints: [] });
+
+/** `pauseAfter`: at which step of the whole run the loop is asked to pause. */
+async function run(
+  input: PlanInput,
+  { story = emptyStory(), resumeFrom, pauseAfter }: { story?: Story; resumeFrom?: Checkpoint | undefined; pauseAfter?: number } = {},
+): Promise<TrainingResult> {
+  const plan = normalisePlan(input);
+  const pause = new AbortController();
+  const sink: TrainingSink = {
+    onStep: ({ imagesPerSecond, ...step }) => {
+      expect(imagesPerSecond).toBeGreaterThan(0);
+      story.steps.push(step);
+      if (step.step === pauseAfter) pause.abort();
+    },
+    onEpoch: async ({ imagesPerSecond, seconds, ...epoch }) => {
+      expect(imagesPerSecond * seconds).toBeGreaterThan(0);
+      story.epochs.push(epoch);
+    },
+    onCheckpoint: async (checkpoint) => void story.checkpoints.push(stored(checkpoint, input)),
+  };
+  const task = {
+    plan, graph, data, engine, resumeFrom,
+    classNames: CLASS_NAMES,
+    initial: initialTensors(graph, definition, plan.seed),
+    normalisation: { mean: [0.4], std: [0.3] },
+    precision: 'FLOAT32' as const,
+  }; // prettier-ignore
+  return train(task, sink, { stop: new AbortController().signal, pause: pause.signal });
+}
+
+/** As it comes back from its file. */
+function stored(checkpoint: Checkpoint, input: PlanInput): Checkpoint {
+  const mark = fingerprint(normalisePlan(input), graph);
+  const { tensors, metadata } = packCheckpoint(checkpoint, mark);
+  const bytes = encodeSafetensors(tensors, metadata);
+  return unpackCheckpoint(decodeStateDict(bytes), readSafetensorsIndex(bytes).metadata, mark);
+}
+
+function weightsHash(result: TrainingResult): string {
+  if (result.outcome !== 'finished') throw new Error('the run was paused');
+  return createHash('sha256').update(encodeStateDict(graph, result.tensors, result.step)).digest('hex');
+}
+
+describe('the training loop', () => {
+  it('learns, tells of every step and epoch in order, and ends with the evaluation of the last epoch', async () => {
+    const story = emptyStory();
+    const result = await run(recipe, { story });
+    expect(result).toMatchObject({ outcome: 'finished', step: 3 * STEPS_PER_EPOCH });
+    if (result.outcome !== 'finished') return;
+    expect(story.steps.map(({ step }) => step)).toEqual(Array.from({ length: 39 }, (_, index) => index + 1));
+    expect(story.steps.map(({ images }) => images).slice(0, 13)).toEqual([...Array(12).fill(16), 203 - 12 * 16]);
+    expect(story.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+    expect(result.evaluation.accuracy).toBeGreaterThan(0.9);
+    expect(story.epochs[2]).toMatchObject({ validationLoss: result.evaluation.loss, validationAccuracy: result.evaluation.accuracy });
+    const first = story.steps.slice(0, 13);
+    const mean = first.reduce((sum, { loss, images }) => sum + loss * images, 0) / 203;
+    expect(story.epochs[0]!.trainLoss).toBeCloseTo(mean, 9);
+  });
+
+  it('ends with the same weights bit for bit each time, and others for another seed', async () => {
+    const [one, two, other] = [await run(recipe), await run(recipe), await run({ ...recipe, seed: 8 })].map(weightsHash);
+    expect(two).toBe(one);
+    expect(other).not.toBe(one);
+  });
+
+  it.each(['SGD', 'ADAM', 'ADAMW'] as const)(
+    'paused at any steps, stored, and resumed elsewhere, ends bit for bit as if left alone: %s',
+    async (kind) => {
+      const input = { ...recipe, optimizer: { kind, learningRate: kind === 'SGD' ? 0.05 : 0.003 } };
+      const alone = emptyStory();
+      const expected = weightsHash(await run(input, { story: alone }));
+      // Within an epoch, after an epoch's last step, before the first step of one, and twice in one epoch.
+      for (const pauses of [[5], [13], [14], [1, 2, 20, 38, 39]]) {
+        const story = emptyStory();
+        for (const pauseAfter of pauses)
+          expect(await run(input, { story, resumeFrom: story.checkpoints.at(-1), pauseAfter })).toEqual({ outcome: 'paused' });
+        const result = await run(input, { story, resumeFrom: story.checkpoints.at(-1) });
+        expect(weightsHash(result), `pauses ${pauses}`).toBe(expected);
+        expect(story.steps).toEqual(alone.steps);
+        expect(story.epochs).toEqual(alone.epochs);
+      }
+    },
+  );
+
+  it('goes on from the last epoch after a sudden end', async () => {
+    const story = emptyStory();
+    const expected = weightsHash(await run(recipe, { story }));
+    expect(story.checkpoints.map(({ step, position }) => [step, position.epoch])).toEqual([[13, 1], [26, 2], [39, 3]]);
+    for (const resumeFrom of story.checkpoints) expect(weightsHash(await run(recipe, { resumeFrom }))).toBe(expected);
+  });
+
+  it('ends a run whose loss is no number, with the step and the learning rate', async () => {
+    const diverging = { ...recipe, optimizer: { learningRate: 1e30 }, schedule: { kind: 'CONSTANT' as const } };
+    await expect(run(diverging)).rejects.toThrow(/^the (validation )?loss became (NaN|-?Infinity) at step \d+ \(epoch 1\) with learning rate 1e\+30/);
+  });
+
+  it('stops between two steps with the reason it is given, and keeps nothing open', async () => {
+    const stop = new AbortController();
+    let steps = 0;
+    const sink: TrainingSink = {
+      onStep: () => void (++steps === 4 && stop.abort(new Error('enough'))),
+      onEpoch: async () => {},
+      onCheckpoint: async () => {},
+    };
+    const plan = normalisePlan(recipe);
+    const task = {
+      plan, graph, data, engine, classNames: CLASS_NAMES, initial: initialTensors(graph, definition, 0),
+      normalisation: { mean: [0.4], std: [0.3] }, precision: 'FLOAT32' as const,
+    }; // prettier-ignore
+    await expect(train(task, sink, { stop: stop.signal })).rejects.toThrow('enough');
+    expect(steps).toBe(4);
+  });
+});
+
+describe('a checkpoint', () => {
+  it('of another plan or network is refused', async () => {
+    const story = emptyStory();
+    await run({ ...recipe, epochs: 1 }, { story });
+    const { tensors, metadata } = packCheckpoint(story.checkpoints[0]!, fingerprint(normalisePlan(recipe), graph));
+    const arrays = tensors.map(({ name, data: values }) => [name, values] as const);
+    const others = [fingerprint(normalisePlan({ ...recipe, seed: 1 }), graph), fingerprint(normalisePlan(recipe), { ...graph, numClasses: 5 })];
+    for (const other of others) expect(() => unpackCheckpoint(arrays, metadata, other)).toThrow(ForeignCheckpointError);
+  });
+});
+
+describe('the choice of an engine', () => {
+  const engines = new EngineSet(1);
+
+  it('takes onednn where there is no GPU, at its fastest precision', async () => {
+    const { engine: chosen, precision } = await engines.select({ engine: 'AUTO', precision: 'AUTO' });
+    expect(chosen.name).toBe('ONEDNN');
+    expect(precision).toBe(chosen.precisions[0]);
+  });
+
+  it('refuses a precision that the engine does not compute, and names those that it does', async () => {
+    const { engine: tfjs } = await engines.select({ engine: 'TFJS', precision: 'AUTO' });
+    expect(tfjs.precisions).not.toContain('BFLOAT16');
+    await expect(engines.select({ engine: 'TFJS', precision: 'BFLOAT16' })).rejects.toThrow(/BFLOAT16 is not computed by TFJS .* which has FLOAT32/);
+  });
+});
