@@ -30,7 +30,8 @@ function literalFault(error: GraphQLError): string | undefined {
 
 /** A variable's name is the client's own; the argument that it is given to is the contract's. */
 export function argumentOf(document: DocumentNode | undefined, variable: string): string {
-  const uses = (node: ASTNode, key: Key) => node.kind === 'Variable' && node.name.value === variable && key !== 'variable';
+  const uses = (node: ASTNode, key: Key) =>
+    node.kind === 'Variable' && node.name.value === variable && key !== 'variable';
   return pathTo(document, uses) ?? variable;
 }
 

@@ -14,7 +14,7 @@ export function createMetrics() {
     new Counter({ name: `residual_${name}`, help, labelNames, registers });
   const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
     new Gauge({ name: `residual_${name}`, help, labelNames, registers });
-  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[]) =>
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], labelNames: L[]) =>
     new Histogram({ name: `residual_${name}`, help, buckets, labelNames, registers });
   const latency = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
     histogram(name, help, LATENCY_SECONDS, labelNames);

@@ -11,7 +11,9 @@ export function listModels(
   { database }: { database: Database },
   { search, ...page }: PageArguments & { readonly search?: string | null | undefined },
 ): Promise<Page<Model>> {
-  const contains = { contains: search ?? '', mode: 'insensitive' } as const;
+  // Prisma hands these to LIKE as they are.
+  const literal = (search ?? '').replace(/[\\%_]/g, '\\$&');
+  const contains = { contains: literal, mode: 'insensitive' } as const;
   const where = search == null ? {} : { OR: [{ name: contains }, { description: contains }] };
   return readPage(
     page,
