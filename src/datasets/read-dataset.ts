@@ -92,7 +92,8 @@ function gather(file: number, images: PlacedTensor, recordBytes: number, indices
   for (let from = 0, to = 1; from < indices.length; from = to++) {
     while (to < indices.length && indices[to] === indices[to - 1]! + 1) to++;
     const first = indices[from]!;
-    if (!(first >= 0 && first + to - from <= images.shape[0]!)) throw new RangeError(`no image ${first + to - from - 1}`);
+    if (!(Number.isInteger(first) && first >= 0 && first + to - from <= images.shape[0]!))
+      throw new RangeError(`no image ${first + to - from - 1}`);
     readExactly(file, into.subarray(from * recordBytes, to * recordBytes), images.start + first * recordBytes);
   }
 }

@@ -102,6 +102,9 @@ async function* tarEntries(source: ByteSource, report: Report): AsyncGenerator<A
   } finally {
     input.destroy();
   }
+  // tar-stream takes an end between two files for the end of the archive, which is a block of zeros.
+  const end = await source.read(Math.max(0, source.bytes - 512), source.bytes);
+  if (end.some((byte) => byte !== 0)) throw new Error('it ends without the end of an archive');
 }
 
 function tarEntry(source: ByteSource, header: Header & { byteOffset: number }, report: Report): ArchiveEntry | null {

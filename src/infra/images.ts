@@ -71,6 +71,7 @@ export async function probeImage(bytes: Uint8Array, maxPixels: number): Promise<
 export async function encodePng(pixels: Uint8Array, shape: ImageShape): Promise<Buffer> {
   const { height, width, channels } = shape;
   return sharp(pixels, { raw: { height, width, channels: channels as 1 | 3 } })
+    .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     .png()
     .toBuffer();
 }
