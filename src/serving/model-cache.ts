@@ -77,7 +77,7 @@ export class ModelCache<T extends Cacheable> {
   readonly #failures = new Map<string, CacheEntryState>();
   /** Loads that wait for room, and removals that wait for the last user. */
   readonly #sleepers = new Set<() => void>();
-  /** Loads are let in one after the other, so that two do not count on the same room. */
+  /** Loads are let in in the order they came, so that a large one that waits for room is not overtaken for ever. */
   #admission: Promise<unknown> = Promise.resolve();
   #bytes = 0;
   #closing = false;

@@ -101,7 +101,7 @@ export class Predictor {
     try {
       return await answer;
     } catch (error) {
-      this.#recorder.failed(error);
+      this.#recorder.failed(error, signal);
       throw error;
     } finally {
       this.#underWay.delete(answer);
@@ -164,8 +164,9 @@ export class Predictor {
       }));
       return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
     } catch (error) {
-      if (error instanceof SessionLostError) this.#models.discard(version.id, error.message);
-      throw error;
+      if (!(error instanceof SessionLostError)) throw error;
+      this.#models.discard(version.id, error.message);
+      throw unavailable('the model was lost from memory; the next request loads it again', error);
     } finally {
       lease.release();
     }

@@ -1,4 +1,4 @@
-import { ResidualError } from '../errors.js';
+import { isOutage, ResidualError, type ErrorCode } from '../errors.js';
 import type { Metrics } from '../infra/metrics.js';
 import type { BatchedResult } from './batch.js';
 import type { BatchReport } from './batcher.js';
@@ -88,8 +88,9 @@ export class ServingRecorder {
     this.metrics.predictionQueueSeconds.observe(queueMs / 1000);
   }
 
-  failed(error: unknown): void {
-    this.metrics.predictions.inc({ code: error instanceof ResidualError ? error.code : 'INTERNAL_SERVER_ERROR' });
+  /** A client that gave up is no error of ours. */
+  failed(error: unknown, signal?: AbortSignal): void {
+    this.metrics.predictions.inc({ code: signal?.aborted === true ? 'ABORTED' : codeOf(error) });
   }
 
   lookedUp(hit: boolean): void {
@@ -114,4 +115,9 @@ export class ServingRecorder {
     const meanBatchSize = this.#batches === 0 ? 0 : this.#batchedImages / this.#batches;
     return { ...this.#counts, latencyMs: this.#latencies.quantiles(), meanBatchSize };
   }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof ResidualError) return error.code;
+  return isOutage(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL_SERVER_ERROR';
 }

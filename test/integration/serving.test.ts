@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -239,6 +240,19 @@ describe('models in memory', () => {
     for (const model of ['one', 'two', 'one', 'three', 'two']) await predictor.predict({ model, images, topK: 1 });
     expect(versions.map(({ version }) => predictor.isCached(version.id))).toEqual([false, true, true]);
     expect(predictor.stats()).toMatchObject({ evictions: 2, cacheHits: 1, cacheMisses: 4, cacheBytes: 2 * bytes });
+  });
+
+  it('that were lost with their thread are told of as unavailable once, and loaded again', async () => {
+    const threads: Worker[] = [];
+    const remember = (thread: Worker) => void threads.push(thread);
+    process.on('worker', remember);
+    const predictor = start();
+    const ask = async () => predictor.predict({ model: 'cats', images: [await picture(1)], topK: 1 });
+    await ask();
+    process.off('worker', remember);
+    await threads[0]!.terminate();
+    await expect(ask()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    expect(await ask()).toMatchObject({ cacheHit: false });
   });
 
   it('are released after everything under way is answered, when the predictor closes', async () => {

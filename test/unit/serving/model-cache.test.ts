@@ -109,6 +109,17 @@ describe('the model cache', () => {
     expect([held.value.released, cache.has('a'), cache.bytes]).toEqual([false, true, 60]);
   });
 
+  it('lets nobody overtake a large load that waits for room', async () => {
+    const { cache, source, loads } = setup();
+    const held = await cache.acquire('a', source('a', 60));
+    const loading = [cache.acquire('large', source('large', 90)), cache.acquire('small', source('small', 10))];
+    await immediate();
+    expect(loads).toEqual(['a']);
+    held.release();
+    await Promise.all(loading);
+    expect(loads).toEqual(['a', 'large', 'small']);
+  });
+
   it('counts a lease that is released twice once', async () => {
     const { cache, source } = setup({ maxWaitForRoomMs: 20 });
     const [one, two] = [await cache.acquire('a', source('a', 60)), await cache.acquire('a', source('a', 60))];
