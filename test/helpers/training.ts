@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TestPlatform } from './platform.js';
+import { CLASS_NAMES, drawImages, encodeIdx, SIDE } from './shapes-data.js';
+
+/** What a user does to get a run going, against a running platform. */
+
+/* eslint-disable @typescript-eslint/no-explicit-any -- each test knows what it asked for */
+export async function ask(platform: TestPlatform, query: string, variables: Record<string, unknown> = {}): Promise<any> {
+  const { data, errors } = await platform.graphql(query, variables);
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data;
+}
+
+/** Uploads the quarters as the data set `shapes` and waits until it is READY. */
+export async function uploadShapes(platform: TestPlatform, trainImages = 203, testImages = 50): Promise<void> {
+  const { createDataset } = await ask(
+    platform,
+    'mutation ($names: [String!]) { createDataset(input: { name: "shapes", format: IDX, classNames: $names }) { dataset { id } uploads { file url method headers } } }',
+    { names: CLASS_NAMES },
+  );
+  const splits = { train: encodeIdx(drawImages(trainImages, 1)), t10k: encodeIdx(drawImages(testImages, 2)) };
+  for (const { file, url, method, headers } of createDataset.uploads) {
+    const split = file.startsWith('train') ? splits.train : splits.t10k;
+    const body = Buffer.from(file.includes('images') ? split.images : split.labels);
+    const { ok, status } = await fetch(url, { method, headers, body });
+    if (!ok) throw new Error(`upload of ${file}: ${status}`);
+  }
+  await ask(platform, 'mutation ($id: ID!) { completeDataset(id: $id) { status } }', { id: createDataset.dataset.id });
+  await until(async () => {
+    const { dataset } = await ask(platform, '{ dataset(name: "shapes") { status problems } }');
+    if (dataset.status === 'INVALID') throw new Error(dataset.problems.join('; '));
+    return dataset.status === 'READY';
+  }, 30_000);
+}
+
+/** A network that learns the quarters in seconds. */
+export async function defineTiny(platform: TestPlatform, name = 'tiny'): Promise<void> {
+  await ask(platform, 'mutation ($input: DefineModelInput!) { defineModel(input: $input) { id } }', {
+    input: {
+      name,
+      architecture: { block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 }, stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }] },
+      inputShape: { height: SIDE, width: SIDE, channels: 1 },
+      classNames: CLASS_NAMES,
+    },
+  }); // prettier-ignore
+}
+
+/** The id of a new run of `tiny` on `shapes`. */
+export async function startTiny(platform: TestPlatform, more: Record<string, unknown> = {}): Promise<string> {
+  const input = { model: 'tiny', dataset: 'shapes', epochs: 3, batchSize: 16, optimizer: { learningRate: 0.05 }, precision: 'FLOAT32', ...more };
+  const { startTraining } = await ask(platform, 'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }', { input });
+  return startTraining.id;
+}
+
+export async function readRun(platform: TestPlatform, id: string): Promise<any> {
+  const { run } = await ask(platform, RUN, { id });
+  return run;
+}
+
+const RUN = `query ($id: ID!) { run(id: $id) {
+  id status engine precision worker progress epoch step totalSteps etaSeconds attempts failure queuePosition
+  history { epoch trainLoss trainAccuracy validationLoss validationAccuracy learningRate imagesPerSecond seconds }
+  steps(maxPoints: 10000) { step epoch loss accuracy learningRate imagesPerSecond }
+  evaluation { loss accuracy top5Accuracy confusion perClass { className precision recall f1 support } }
+  logs(first: 100) { nodes { at level message } }
+  version { version artifacts { kind sha256 bytes downloadUrl } }
+  createdAt startedAt finishedAt
+} }`;
+
+/** The run as it is once it is over. */
+export async function untilOver(platform: TestPlatform, id: string, timeoutMs = 60_000): Promise<any> {
+  let run: any;
+  await until(async () => ['SUCCEEDED', 'FAILED', 'CANCELLED'].includes((run = await readRun(platform, id)).status), timeoutMs);
+  return run;
+}
+
+/** @throws where it does not come true in time. */
+export async function until(holds: () => Promise<boolean>, timeoutMs: number, everyMs = 50): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`did not come true within ${timeoutMs} ms: ${holds}`);
+    await sleep(everyMs);
+  }
+}
