@@ -1,6 +1,8 @@
 // Before the first decorator.
 import 'reflect-metadata';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { finished } from 'node:stream/promises';
 import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import { fastifyApolloHandler, type ApolloFastifyContextFunction } from '@as-integrations/fastify';
@@ -40,9 +42,10 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
   await apollo.start();
 
   const app = Fastify({ bodyLimit: http.maxBodyBytes, requestTimeout: 120_000 });
-  app.setErrorHandler((error: FastifyError, _request, reply) =>
-    reply.code(error.statusCode ?? 500).send({ errors: [formatError(transportFault(error, http))] }),
-  );
+  app.setErrorHandler(async (error: FastifyError, request, reply) => {
+    if (error.code === BODY_TOO_LARGE) await drain(request.raw);
+    return reply.code(error.statusCode ?? 500).send({ errors: [formatError(transportFault(error, http))] });
+  });
   await app.register(websocket, { options: { maxPayload: http.maxBodyBytes } });
   await app.register(async (routes) => {
     const handler = fastifyApolloHandler(apollo, { context: contextOf(services) });
@@ -122,9 +125,18 @@ function contextOf(services: Services): ApolloFastifyContextFunction<Context> {
   };
 }
 
+const BODY_TOO_LARGE = 'FST_ERR_CTP_BODY_TOO_LARGE';
+const DRAIN_BODY_MS = 5_000;
+
+/** Reads on past a refused body: most clients look for an answer only once they have sent all of it. */
+async function drain(body: IncomingMessage): Promise<void> {
+  const late = AbortSignal.timeout(DRAIN_BODY_MS);
+  await finished(body.resume(), { signal: late, cleanup: true }).catch(() => undefined);
+}
+
 /** Faults that Fastify finds before there is a GraphQL request. */
 function transportFault(error: FastifyError, { maxBodyBytes }: Config['http']): unknown {
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(`a request has at most ${maxBodyBytes} bytes`);
+  if (error.code === BODY_TOO_LARGE) return tooLarge(`a request has at most ${maxBodyBytes} bytes`);
   const status = error.statusCode ?? 500;
   return status < 500 ? badInput('query', `not a GraphQL request: ${error.message}`) : error;
 }
