@@ -42,12 +42,10 @@ describe('an inference session', () => {
     const session = await open();
     let ticks = 0;
     const timer = setInterval(() => ticks++, 1);
-    const startedAt = performance.now();
-    await session.run(makeImages(256), 256);
-    const elapsedMs = performance.now() - startedAt;
+    await session.run(makeImages(512), 512);
     clearInterval(timer);
-    expect(elapsedMs).toBeGreaterThan(20);
-    expect(ticks).toBeGreaterThan(elapsedMs / 10);
+    // On the calling thread it would be one or two; here it is some 200, fewer where the machine is busy.
+    expect(ticks).toBeGreaterThan(5);
   });
 
   it('runs requests in their order and answers each with its own result', async () => {
