@@ -5,8 +5,10 @@ import { validateDataset } from '../src/datasets/validate-dataset.js';
 import { isOutage } from '../src/errors.js';
 import { connectDatabase } from '../src/infra/database.js';
 import { createLogger, type Logger } from '../src/infra/log.js';
+import { createMetrics } from '../src/infra/metrics.js';
 import { createObjectStore } from '../src/infra/objects.js';
 import { createJobQueue, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
+import { answerHealth } from './training/answer-health.js';
 
 const RECOVER_EVERY_MS = 10_000;
 const OUTAGE_DELAY_MS = 2_000;
@@ -48,8 +50,11 @@ async function main(): Promise<void> {
       (error: unknown) => logger.warn({ err: error }, 'cannot look for lost jobs'),
     );
   }, RECOVER_EVERY_MS);
+  const { httpPort } = config.worker;
+  const health = httpPort === undefined ? null : await answerHealth(httpPort, createMetrics(), () => queue.check());
   stopOnSignal(logger, [
     async () => stopping.abort(),
+    async () => health?.close(),
     async () => clearInterval(recovery),
     () => worker.close(),
     () => queue.close(),

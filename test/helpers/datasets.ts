@@ -15,6 +15,7 @@ import { freshRedis } from './redis.js';
 
 export type DatasetRoom = ValidationDeps & {
   readonly queue: JobQueue;
+  readonly databaseUrl: string;
   readonly bucket: ObjectsConfig;
   readonly close: () => Promise<void>;
 };
@@ -31,7 +32,7 @@ export async function openDatasetRoom(): Promise<DatasetRoom> {
     await rm(dataDir, { recursive: true, force: true });
   };
   const objects = createObjectStore(bucket);
-  return { database, queue, bucket, objects, dataDir, maxBytes: 1024 ** 3, maxPixels: 50_000_000, close };
+  return { database, databaseUrl: url, queue, bucket, objects, dataDir, maxBytes: 1024 ** 3, maxPixels: 50_000_000, close };
 }
 
 export type Files = Readonly<Record<string, Uint8Array>>;

@@ -33,12 +33,12 @@ it('bytes lie under their hash and come back', async () => {
   }
 });
 
-it('a file of several parts is stored whole, by eight writers at once', async () => {
+it('a file of several parts is stored whole, by three writers at once', async () => {
   const file = path.join(folder, 'large');
   // Equal parts: only their numbers tell them apart.
-  const bytes = Buffer.concat([Buffer.alloc(48 * 1024 ** 2), randomBytes(1_000_000)]);
+  const bytes = Buffer.concat([Buffer.alloc(32 * 1024 ** 2), randomBytes(1_000_000)]);
   await writeFile(file, bytes);
-  const stored = await Promise.all(Array.from({ length: 8 }, (_, writer) => (writer < 2 ? objects.putBytes(bytes) : objects.putFile(file))));
+  const stored = await Promise.all([objects.putBytes(bytes), objects.putFile(file), objects.putFile(file)]);
   for (const object of stored) expect(object).toEqual({ sha256: sha256Of(bytes), bytes: bytes.length });
   const back = path.join(folder, 'back', 'large');
   await objects.getToFile(sha256Of(bytes), back);
