@@ -343,7 +343,10 @@ class Session final : public Napi::ObjectWrap<Session> {
     return call->promise.Promise();
   }
 
-  static void atExit(Session* session) { session->endThread(); }
+  static void atExit(Session* session) {
+    session->exitHook_ = {};  // has freed itself: nothing is left to remove
+    session->endThread();
+  }
 
   void endThread() {
     if (!thread_) return;

@@ -14,7 +14,7 @@ import { createOneDnnEngine } from '../../src/training/engines/onednn.js';
  */
 const TOLERANCE = {
   FLOAT32: { logits: 1e-5, loss: 1e-6, statistics: 1e-6, losses: 1e-3 },
-  BFLOAT16: { logits: 0.02, loss: 0.01, statistics: 0.005, losses: 0.1 },
+  BFLOAT16: { logits: 0.02, loss: 0.01, statistics: 0.005, losses: 0.15 },
 } as const;
 const FLOAT32_GRADIENTS = 2e-5;
 /** Where the largest of our bfloat16 gradients' deviations may lie, beside the largest of PyTorch's own. */
