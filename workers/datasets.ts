@@ -44,12 +44,13 @@ async function main(): Promise<void> {
     }
   };
   const worker = startJobWorker(redis, 'validate-dataset', handler);
-  const recovery = setInterval(() => {
+  const recover = () =>
     recoverDatasets({ database, queue }).then(
       (recovered) => recovered > 0 && logger.warn({ recovered }, 'put lost jobs back in the queue'),
       (error: unknown) => logger.warn({ err: error }, 'cannot look for lost jobs'),
     );
-  }, RECOVER_EVERY_MS);
+  void recover();
+  const recovery = setInterval(recover, RECOVER_EVERY_MS);
   const { httpPort } = config.worker;
   const health = httpPort === undefined ? null : await answerHealth(httpPort, createMetrics(), () => queue.check());
   stopOnSignal(logger, [

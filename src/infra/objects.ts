@@ -31,6 +31,7 @@ const MAX_PARTS = 10_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 /** A server that sends and takes nothing for this long is away. */
 const IDLE_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 4_000;
 const CHECK_TIMEOUT_MS = 2_000;
 
 export const createObjectStore = (config: ObjectsConfig) => new ObjectStore(config);
@@ -256,7 +257,8 @@ function connect(config: ObjectsConfig, endpoint: string): Client {
     secretKey: config.secretKey,
     region: config.region,
     transport: impatient(useSSL ? https : http),
-    transportAgent: new (useSSL ? https : http).Agent({ keepAlive: true }),
+    // Let go of before a server does, so that no request goes out on a connection that is being closed.
+    transportAgent: new (useSSL ? https : http).Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS }),
     // The client's retries print to the console, and the callers' queues retry anyway.
     retryOptions: { disableRetry: true },
   });
