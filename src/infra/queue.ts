@@ -217,14 +217,20 @@ function jobId<N extends JobName>(name: N, payload: JobPayload<N>): string {
 
 const keyPrefix = ({ prefix }: RedisConfig) => `${prefix}:jobs`;
 
-/** Waits for a connection that is being made, but not for long. */
+/** Waits for a connection that is being made, but not for long; then says why there is none: a wrong password. */
 async function ready(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return;
   if (redis.status === 'end') throw new Error('the connection is closed');
   let onReady: (() => void) | undefined;
+  let refusal: Error | undefined;
+  const onError = (error: Error) => (refusal = error);
+  redis.on('error', onError);
   try {
     await deadline(CONNECT_WAIT_MS, new Promise<void>((resolve) => redis.once('ready', (onReady = resolve))));
+  } catch (late) {
+    throw refusal ?? late;
   } finally {
+    redis.off('error', onError);
     if (onReady) redis.off('ready', onReady);
   }
 }
