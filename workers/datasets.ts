@@ -72,13 +72,16 @@ function stopOnSignal(logger: Logger, steps: readonly (() => Promise<unknown>)[]
     if (stopping) process.exit(1);
     stopping = true;
     logger.info({ signal }, 'stopping');
-    for (const step of steps) await step().catch((error: unknown) => logger.error({ err: error }, 'a step of stopping failed'));
+    for (const step of steps)
+      await step().catch((error: unknown) => logger.error({ err: error }, 'a step of stopping failed'));
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (received) => void stop(received));
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`residual: the data set worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `residual: the data set worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
+  );
   process.exit(1);
 });

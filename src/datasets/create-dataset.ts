@@ -25,8 +25,8 @@ const FIXED_CLASSES: Partial<Record<DatasetFormat, number>> = { CIFAR10_BINARY: 
 const UPLOAD_SECONDS = 3_600;
 
 /**
- * A new data set, the next version of its name, and where to send its files. There is a target for each name that a file
- * may have; which of them are alternatives:
+ * A new data set, the next version of its name, and where to send its files. There is a target for each name that a
+ * file may have; which of them are alternatives:
  * - IDX: the four files of MNIST, each as it is or with .gz behind its name;
  * - CIFAR10_BINARY, CIFAR100_BINARY: the official .tar.gz, or else the .bin files out of it;
  * - IMAGE_FOLDER: one of images.zip, images.tar, images.tar.gz.

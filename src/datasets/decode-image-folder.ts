@@ -1,7 +1,7 @@
 import { folderImages, scanImageFolder, type FolderImage, type FolderLayout } from '../formats/image-folder.js';
-import { printable, type ArchiveLimits } from '../formats/archive.js';
+import { printable, type ArchiveEntry, type ArchiveLimits } from '../formats/archive.js';
 import { isSystemError, type ByteSource, type Records, type Report } from '../formats/records.js';
-import { decodeImage, ImageError, probeImage, type ImageShape } from '../infra/images.js';
+import { decodeImage, probeImage, type ImageShape } from '../infra/images.js';
 import type { Split } from './read-dataset.js';
 
 export interface DecodeOptions {
@@ -20,9 +20,9 @@ const MAX_FILE_BYTES = 64 * 1024 ** 2;
 const DECODED_AT_ONCE = 4;
 
 /**
- * Images of any sizes as images of one shape. Its height and width are those that at least half of the TRAIN images have
- * between them, or else the median height and the median width; the others are scaled to cover it and cropped. It has one
- * channel where every TRAIN image is grey, three otherwise. Images come in the archive's order.
+ * Images of any sizes as images of one shape. Its height and width are those that at least half of the TRAIN images
+ * share, or else the median height and the median width; the others are scaled to cover it and cropped at the centre.
+ * It has one channel where every TRAIN image is grey, three otherwise. Images come in the archive's order.
  * @returns null where the problems leave nothing to read
  */
 export async function decodeImageFolder(source: ByteSource, options: DecodeOptions): Promise<Records | null> {
@@ -54,9 +54,7 @@ async function surveyImages(
 ): Promise<Survey> {
   const survey: Survey = { labels: { TRAIN: [], TEST: [] }, shapes: new Map() };
   const probe = async ({ entry, split, label }: FolderImage) => {
-    const readable = split === 'TRAIN' && entry.bytes <= MAX_FILE_BYTES;
-    const shape = readable ? await entry.content().then((bytes) => probeImage(bytes, maxPixels)).catch(unlessSystemError) : null;
-    return { split, label, shape };
+    return { split, label, shape: split === 'TRAIN' ? await probeEntry(entry, maxPixels) : null };
   };
   for await (const { split, label, shape } of mapAhead(folderImages(source, limits, layout), DECODED_AT_ONCE, probe)) {
     signal.throwIfAborted();
@@ -68,9 +66,14 @@ async function surveyImages(
   return survey;
 }
 
-function unlessSystemError(error: unknown): null {
-  if (isSystemError(error)) throw error;
-  return null;
+async function probeEntry(entry: ArchiveEntry, maxPixels: number): Promise<ImageShape | null> {
+  if (entry.bytes > MAX_FILE_BYTES) return null;
+  try {
+    return await probeImage(await entry.content(), maxPixels);
+  } catch (error) {
+    if (isSystemError(error)) throw error;
+    return null;
+  }
 }
 
 /** `shapes`: how many images have each, by `height width channels`. */
@@ -115,7 +118,7 @@ async function* decodeSplit(
 ): AsyncGenerator<Uint8Array> {
   const decode = async ({ entry }: FolderImage): Promise<Uint8Array> => {
     try {
-      if (entry.bytes > MAX_FILE_BYTES) throw new ImageError('too-large', `${entry.bytes} bytes, more than ${MAX_FILE_BYTES}`);
+      if (entry.bytes > MAX_FILE_BYTES) throw new Error(`${entry.bytes} bytes, more than ${MAX_FILE_BYTES}`);
       return await decodeImage(await entry.content(), shape, maxPixels);
     } catch (error) {
       if (isSystemError(error)) throw error;
@@ -131,7 +134,11 @@ async function* ofSplit(images: AsyncIterable<FolderImage>, split: Split): Async
 }
 
 /** Maps in order, with up to `ahead` items under way. */
-async function* mapAhead<T, R>(items: AsyncIterable<T>, ahead: number, map: (item: T) => Promise<R>): AsyncGenerator<R> {
+async function* mapAhead<T, R>(
+  items: AsyncIterable<T>,
+  ahead: number,
+  map: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
   const underWay: Promise<R>[] = [];
   for await (const item of items) {
     const mapped = map(item);

@@ -31,7 +31,11 @@ const REFERENCE = /^([a-z0-9][a-z0-9._-]{0,62})(?:@([1-9]\d{0,8}))?$/;
  * @param field the argument that holds the reference, for errors
  * @throws NOT_FOUND, BAD_USER_INPUT where it is not READY
  */
-export async function resolveDataset({ database }: { database: Database }, reference: string, field: string): Promise<Dataset> {
+export async function resolveDataset(
+  { database }: { database: Database },
+  reference: string,
+  field: string,
+): Promise<Dataset> {
   const [, name, version] = REFERENCE.exec(reference) ?? [];
   if (name === undefined) throw badInput(field, `${reference} is neither a data set's name nor name@version`);
   const ready = version === undefined ? ({ status: 'READY' } as const) : { version: Number(version) };

@@ -42,7 +42,10 @@ async function openCifarFiles(layout: CifarLayout, files: ReadonlyMap<string, By
 }
 
 /** The files of an archive that lie in it as they are, by name without folders. */
-async function membersOf(archive: ByteSource, { maxBytes, report }: DecodeOptions): Promise<Map<string, ByteSource> | null> {
+async function membersOf(
+  archive: ByteSource,
+  { maxBytes, report }: DecodeOptions,
+): Promise<Map<string, ByteSource> | null> {
   const members = new Map<string, ByteSource>();
   try {
     for await (const { path, offset, bytes, isFolder } of readArchive(archive, { maxBytes }, report)) {

@@ -1,7 +1,12 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { readSafetensorsIndex, safetensorsIndexBytes, type PlacedTensor, type SafetensorsIndex } from '../formats/safetensors.js';
+import {
+  readSafetensorsIndex,
+  safetensorsIndexBytes,
+  type PlacedTensor,
+  type SafetensorsIndex,
+} from '../formats/safetensors.js';
 import type { ImageShape } from '../infra/images.js';
 import { CorruptObjectError, type ObjectStore } from '../infra/objects.js';
 
@@ -25,8 +30,8 @@ export interface OpenDataset {
 const downloads = new Map<string, Promise<SafetensorsIndex>>();
 
 /**
- * Opens the local copy under `<dataDir>/datasets`, which is fetched and checked against the hash where it is not there, or
- * is not whole.
+ * Opens the local copy under `<dataDir>/datasets`, which is fetched and checked against the hash where it is not there,
+ * or is not whole.
  * @throws CorruptObjectError, SERVICE_UNAVAILABLE
  */
 export async function openDataset(
@@ -87,7 +92,13 @@ function openFile(file: string, index: SafetensorsIndex): OpenDataset {
 }
 
 /** Neighbours in the file that are neighbours in `indices` are read in one go. */
-function gather(file: number, images: PlacedTensor, recordBytes: number, indices: ArrayLike<number>, into: Uint8Array): void {
+function gather(
+  file: number,
+  images: PlacedTensor,
+  recordBytes: number,
+  indices: ArrayLike<number>,
+  into: Uint8Array,
+): void {
   if (into.length < indices.length * recordBytes) throw new RangeError(`${indices.length} images do not fit`);
   for (let from = 0, to = 1; from < indices.length; from = to++) {
     while (to < indices.length && indices[to] === indices[to - 1]! + 1) to++;
@@ -105,7 +116,7 @@ function readLabels(file: number, tensor: PlacedTensor): Int32Array {
 }
 
 function readExactly(file: number, into: Uint8Array, position: number): void {
-  for (let filled = 0; filled < into.length; ) {
+  for (let filled = 0; filled < into.length;) {
     const read = readSync(file, into, filled, into.length - filled, position + filled);
     if (read === 0) throw new Error('the local copy of the data set was cut short while it was open');
     filled += read;

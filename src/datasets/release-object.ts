@@ -2,8 +2,8 @@ import type { Database, Transaction } from '../infra/database.js';
 import type { ObjectStore } from '../infra/objects.js';
 
 /**
- * Two data sets of the same content share one object. Who removes it and who is about to refer to it wait for each other
- * here, so that no row ever refers to an object that has just been removed.
+ * Two data sets of the same content share one object. Who removes it and who is about to refer to it wait for each
+ * other here, so that no row ever refers to an object that has just been removed.
  */
 export async function withObjectLock<T>(
   database: Database,

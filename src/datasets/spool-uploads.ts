@@ -48,7 +48,8 @@ export async function removeDeadSpools(dataDir: string): Promise<void> {
   const names = await readdir(spoolRoot(dataDir)).catch(() => []);
   for (const name of names) {
     const pid = name.startsWith(`${hostname()}.`) ? Number(name.slice(hostname().length + 1).split('.')[0]) : NaN;
-    if (pid === process.pid || !isAlive(pid)) await rm(path.join(spoolRoot(dataDir), name), { recursive: true, force: true });
+    if (pid === process.pid || !isAlive(pid))
+      await rm(path.join(spoolRoot(dataDir), name), { recursive: true, force: true });
   }
 }
 
@@ -57,7 +58,12 @@ export async function removeDeadSpools(dataDir: string): Promise<void> {
  * @returns null where the problems leave nothing to read
  */
 export async function spoolUploads(
-  { objects, maxBytes, report, signal }: { objects: ObjectStore; maxBytes: number; report: Report; signal: AbortSignal },
+  {
+    objects,
+    maxBytes,
+    report,
+    signal,
+  }: { objects: ObjectStore; maxBytes: number; report: Report; signal: AbortSignal },
   spool: Spool,
   datasetId: string,
   files: readonly string[],
@@ -68,7 +74,8 @@ export async function spoolUploads(
     const key = uploadKey(datasetId, name);
     const upload = await objects.statUpload(key);
     if (!upload) report(`${name}: was uploaded, but is no longer there`);
-    else if (upload.bytes > left) report(`${name}: ${upload.bytes} bytes, more than the ${left} that are left of ${maxBytes}`);
+    else if (upload.bytes > left)
+      report(`${name}: ${upload.bytes} bytes, more than the ${left} that are left of ${maxBytes}`);
     if (!upload || upload.bytes > left) return null;
     const file = path.join(spool.folder, name);
     await pipeline(objects.readUpload(key), createWriteStream(file), { signal });
@@ -81,13 +88,21 @@ export async function spoolUploads(
 }
 
 /** Replaces a packed file by its content. @returns false where it is broken or too large */
-async function unpack(file: string, name: string, maxBytes: number, report: Report, signal: AbortSignal): Promise<boolean> {
+async function unpack(
+  file: string,
+  name: string,
+  maxBytes: number,
+  report: Report,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (!(await isGzip(file))) return true;
   const unpacked = `${file}.unpacked`;
   const limit = Math.min(maxBytes, Math.max(MAX_PACKING_FROM_BYTES, MAX_PACKING * (await stat(file)).size));
   try {
     const input = createReadStream(file, { highWaterMark: CHUNK_BYTES });
-    await pipeline(input, createGunzip({ chunkSize: CHUNK_BYTES }), refuseBeyond(limit), createWriteStream(unpacked), { signal });
+    await pipeline(input, createGunzip({ chunkSize: CHUNK_BYTES }), refuseBeyond(limit), createWriteStream(unpacked), {
+      signal,
+    });
   } catch (error) {
     if (signal.aborted || isSystemError(error)) throw error;
     report(`${name}: ${error instanceof BombError ? error.message : `broken gzip: ${(error as Error).message}`}`);
@@ -125,7 +140,7 @@ function fileSource(name: string, handle: FileHandle, bytes: number): ByteSource
     bytes,
     read: async (start, end) => {
       const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(end, bytes) - start));
-      for (let filled = 0; filled < buffer.length; ) {
+      for (let filled = 0; filled < buffer.length;) {
         const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, start + filled);
         if (bytesRead === 0) throw new Error(`${name} was cut short while it was read`);
         filled += bytesRead;

@@ -7,7 +7,7 @@ type FileSet = readonly (readonly string[])[];
 
 const cifarFiles = ({ train, test }: CifarLayout): FileSet => [...train, ...test].map((file) => [file]);
 
-/** The sets of a format are alternatives; the first that is whole is used. Content, not name, tells whether a file is packed. */
+/** The sets of a format are alternatives; the first that is whole is used. */
 const FILE_SETS: Record<DatasetFormat, readonly FileSet[]> = {
   IDX: [Object.values(IDX_FILES).map((file) => [file, `${file}.gz`])],
   CIFAR10_BINARY: [[['cifar-10-binary.tar.gz']], cifarFiles(CIFAR10)],

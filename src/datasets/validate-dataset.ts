@@ -28,9 +28,9 @@ const MAX_ATTEMPTS = 5;
 const MAX_SIDE = 4_096;
 
 /**
- * Reads every record of a data set that is VALIDATING and makes it READY, with its decoded object, or INVALID, with what
- * is wrong. May be broken off at any moment, repeated, and run twice at once: the row changes by compare-and-set, and the
- * object by its hash. For any other data set it only removes what was uploaded.
+ * Reads every record of a data set that is VALIDATING and makes it READY, with its decoded object, or INVALID, with
+ * what is wrong. May be broken off at any moment, repeated, and run twice at once: the row changes by compare-and-set,
+ * and the object goes by its hash. For any other data set it only removes what was uploaded.
  * @throws where the database, the store or the disk fails, or `signal` aborts: nothing is decided then
  */
 export async function validateDataset(deps: ValidationDeps, datasetId: string, signal: AbortSignal): Promise<void> {
@@ -53,7 +53,9 @@ async function decide(deps: ValidationDeps, dataset: Dataset, signal: AbortSigna
     await inspect(deps, dataset, spool, signal);
   } catch (error) {
     // Only an attempt that never came back counts.
-    await deps.database.dataset.updateMany({ where: { id }, data: { attempts: { decrement: 1 } } }).catch(() => undefined);
+    await deps.database.dataset
+      .updateMany({ where: { id }, data: { attempts: { decrement: 1 } } })
+      .catch(() => undefined);
     throw error;
   } finally {
     await spool.close();
@@ -91,8 +93,10 @@ async function readUploads(
 function checkRecords(records: Records, maxBytes: number, { report }: Problems): void {
   checkClasses(records, report);
   const { height, width } = records.shape;
-  if (height > MAX_SIDE || width > MAX_SIDE) report(`images of ${height} x ${width} pixels, more than ${MAX_SIDE} a side`);
-  if (decodedBytes(records) > maxBytes) report(`decoded it would take ${decodedBytes(records)} bytes, more than ${maxBytes}`);
+  if (height > MAX_SIDE || width > MAX_SIDE)
+    report(`images of ${height} x ${width} pixels, more than ${MAX_SIDE} a side`);
+  if (decodedBytes(records) > maxBytes)
+    report(`decoded it would take ${decodedBytes(records)} bytes, more than ${maxBytes}`);
 }
 
 async function markInvalid(database: Database, id: string, problems: string[]): Promise<void> {
@@ -100,7 +104,13 @@ async function markInvalid(database: Database, id: string, problems: string[]): 
 }
 
 /** The object first, then the row: what breaks off in between leaves an object that the next attempt finds there. */
-async function publish(deps: ValidationDeps, id: string, file: string, records: Records, statistics: ChannelStatistics) {
+async function publish(
+  deps: ValidationDeps,
+  id: string,
+  file: string,
+  records: Records,
+  statistics: ChannelStatistics,
+) {
   const { database, objects } = deps;
   for (;;) {
     const object = await objects.putFile(file);
@@ -118,7 +128,11 @@ async function publish(deps: ValidationDeps, id: string, file: string, records: 
   }
 }
 
-function describe({ sha256, bytes }: StoredObject, { shape, classNames, train, test }: Records, { mean, std }: ChannelStatistics) {
+function describe(
+  { sha256, bytes }: StoredObject,
+  { shape, classNames, train, test }: Records,
+  { mean, std }: ChannelStatistics,
+) {
   return {
     sha256,
     bytes: BigInt(bytes),

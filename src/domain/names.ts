@@ -16,7 +16,8 @@ export function checkName(name: string, field: string): void {
 
 /** @throws BAD_USER_INPUT */
 export function checkDescription(description: string, field: string): void {
-  if (description.length > MAX_DESCRIPTION_LENGTH) throw badInput(field, `has at most ${MAX_DESCRIPTION_LENGTH} characters`);
+  if (description.length > MAX_DESCRIPTION_LENGTH)
+    throw badInput(field, `has at most ${MAX_DESCRIPTION_LENGTH} characters`);
 }
 
 /** Names by label. @throws BAD_USER_INPUT */

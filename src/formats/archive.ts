@@ -4,8 +4,8 @@ import yauzl from 'yauzl';
 import { isSystemError, streamBytes, type ByteSource, type Report } from './records.js';
 
 /**
- * Archives of images, .zip (PKWARE APPNOTE, stored or deflated) and .tar (POSIX ustar and pax, GNU), told apart by their
- * first bytes. Nothing is ever unpacked to a path that an archive names.
+ * Archives of images, .zip (PKWARE APPNOTE, stored or deflated) and .tar (POSIX ustar and pax, GNU), told apart by
+ * their first bytes. Nothing is ever unpacked to a path that an archive names.
  */
 
 export interface ArchiveEntry {
@@ -41,14 +41,20 @@ export class ArchiveError extends Error {
  * archive, goes to `report` instead.
  * @throws ArchiveError
  */
-export async function* readArchive(source: ByteSource, limits: ArchiveLimits, report: Report): AsyncGenerator<ArchiveEntry> {
+export async function* readArchive(
+  source: ByteSource,
+  limits: ArchiveLimits,
+  report: Report,
+): AsyncGenerator<ArchiveEntry> {
   const { maxBytes, maxEntries = MAX_ENTRIES } = limits;
   let bytes = 0;
   let entries = 0;
   for await (const entry of entriesOf(source, report)) {
     bytes += entry.bytes;
-    if (++entries > maxEntries) throw new ArchiveError(`${source.name}: an archive bomb: more than ${maxEntries} entries`);
-    if (bytes > maxBytes) throw new ArchiveError(`${source.name}: an archive bomb: unpacks to more than ${maxBytes} bytes`);
+    if (++entries > maxEntries)
+      throw new ArchiveError(`${source.name}: an archive bomb: more than ${maxEntries} entries`);
+    if (bytes > maxBytes)
+      throw new ArchiveError(`${source.name}: an archive bomb: unpacks to more than ${maxBytes} bytes`);
     yield entry;
   }
 }
@@ -150,13 +156,14 @@ function zipEntry(source: ByteSource, zip: yauzl.ZipFile, entry: yauzl.Entry, re
   return { path, isFolder: name.endsWith('/'), bytes, offset: null, content };
 }
 
-const isSymbolicLink = ({ externalFileAttributes }: yauzl.Entry) => ((externalFileAttributes >>> 16) & 0o170000) === 0o120000;
+const isSymbolicLink = ({ externalFileAttributes }: yauzl.Entry) =>
+  ((externalFileAttributes >>> 16) & 0o170000) === 0o120000;
 
 const WINDOW_BYTES = 65_536;
 
 /**
- * yauzl asks for some fifty bytes at a time, in turn at two places: the directory at the end and the files before it. So
- * two stretches of the source are kept.
+ * yauzl asks for some fifty bytes at a time, in turn at two places: the directory at the end and the files before it.
+ * So two stretches of the source are kept.
  */
 class SourceReader extends yauzl.RandomAccessReader {
   private windows: { start: number; bytes: Promise<Buffer> }[] = [];
@@ -167,20 +174,24 @@ class SourceReader extends yauzl.RandomAccessReader {
 
   override _readStreamForRange(start: number, end: number): Readable {
     const stream = new PassThrough();
-    this.bytes(start, end).then((bytes) => stream.end(bytes), (error: Error) => stream.destroy(error));
+    this.bytes(start, end).then(
+      (bytes) => stream.end(bytes),
+      (error: Error) => stream.destroy(error),
+    );
     return stream;
   }
 
   override read(
-    buffer: Buffer, offset: number, length: number, position: number, callback: (error: Error | null) => void,
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null) => void,
   ): void {
-    this.bytes(position, position + length).then(
-      (bytes) => {
-        bytes.copy(buffer, offset);
-        callback(bytes.length < length ? new Error('unexpected end of the file') : null);
-      },
-      callback,
-    );
+    this.bytes(position, position + length).then((bytes) => {
+      bytes.copy(buffer, offset);
+      callback(bytes.length < length ? new Error('unexpected end of the file') : null);
+    }, callback);
   }
 
   private async bytes(start: number, end: number): Promise<Buffer> {

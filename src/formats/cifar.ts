@@ -1,4 +1,12 @@
-import { MAX_RECORDS, streamBytes, wholeRecords, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
+import {
+  MAX_RECORDS,
+  streamBytes,
+  wholeRecords,
+  type ByteSource,
+  type Records,
+  type RecordSplit,
+  type Report,
+} from './records.js';
 
 /**
  * CIFAR's binary version (www.cs.toronto.edu/~kriz/cifar.html, "Binary version"): records of one label byte (CIFAR-100:
@@ -27,13 +35,17 @@ export const CIFAR100: CifarLayout = {
   test: ['test.bin'],
   namesFile: 'fine_label_names.txt',
   labelValues: [20, 100],
-  classNames: `apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
-    caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
-    forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
-    mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
-    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
-    sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree
-    wolf woman worm`.split(/\s+/),
+  classNames: `
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+  `
+    .trim()
+    .split(/\s+/),
 };
 
 const SIDE = 32;
@@ -60,7 +72,11 @@ export async function openCifar(
   return { shape: { height: SIDE, width: SIDE, channels: 3 }, classNames: names, train, test };
 }
 
-async function readNames({ classNames }: CifarLayout, file: ByteSource | undefined, report: Report): Promise<readonly string[]> {
+async function readNames(
+  { classNames }: CifarLayout,
+  file: ByteSource | undefined,
+  report: Report,
+): Promise<readonly string[]> {
   if (!file) return classNames;
   const text = (await file.read(0, Math.min(file.bytes, MAX_NAMES_BYTES))).toString('utf8');
   const names = text.split('\n').flatMap((line) => line.trim() || []);
@@ -89,7 +105,12 @@ async function openSplit(
   return { labels, images: () => readImages(sources, recordBytes) };
 }
 
-function findFile(files: ReadonlyMap<string, ByteSource>, name: string, recordBytes: number, report: Report): ByteSource | null {
+function findFile(
+  files: ReadonlyMap<string, ByteSource>,
+  name: string,
+  recordBytes: number,
+  report: Report,
+): ByteSource | null {
   const source = files.get(name);
   if (!source) report(`${name}: is missing`);
   else if (source.bytes === 0) report(`${source.name}: is empty`);
@@ -101,14 +122,20 @@ function findFile(files: ReadonlyMap<string, ByteSource>, name: string, recordBy
 }
 
 /** Fills `labels` from its start on. @returns how many */
-async function readLabels({ labelValues }: CifarLayout, source: ByteSource, labels: Int32Array, report: Report): Promise<number> {
+async function readLabels(
+  { labelValues }: CifarLayout,
+  source: ByteSource,
+  labels: Int32Array,
+  report: Report,
+): Promise<number> {
   const recordBytes = labelValues.length + PIXEL_BYTES;
   let record = 0;
   for await (const chunk of wholeRecords(streamBytes(source), recordBytes))
     for (let start = 0; start < chunk.length; start += recordBytes, record++)
       for (const [position, values] of labelValues.entries()) {
         const label = chunk[start + position]!;
-        if (label >= values) report(`${source.name}: record ${record}: label ${label} is out of range, there are ${values} classes`);
+        if (label >= values)
+          report(`${source.name}: record ${record}: label ${label} is out of range, there are ${values} classes`);
         labels[record] = label;
       }
   return record;

@@ -1,8 +1,8 @@
 import { MAX_RECORDS, streamBytes, type ByteSource, type Records, type RecordSplit, type Report } from './records.js';
 
 /**
- * The IDX format of MNIST (yann.lecun.com/exdb/mnist, "FILE FORMATS FOR THE MNIST DATABASE"): a magic number 0, 0, type,
- * dimensions; the sizes of the dimensions, four bytes each, big-endian; the values, row-major.
+ * The IDX format of MNIST (yann.lecun.com/exdb/mnist, "FILE FORMATS FOR THE MNIST DATABASE"): a magic number 0, 0,
+ * type, dimensions; the sizes of the dimensions, four bytes each, big-endian; the values, row-major.
  */
 
 export const IDX_FILES = {
@@ -21,7 +21,11 @@ const LABELS = { magic: 0x0801, dimensions: 1, kind: 'unsigned bytes in one dime
  * @param classNames where null, there are as many classes as the largest label says, named by their numbers
  * @returns null where the problems leave nothing to read
  */
-export async function openIdx(files: IdxFiles, classNames: readonly string[] | null, report: Report): Promise<Records | null> {
+export async function openIdx(
+  files: IdxFiles,
+  classNames: readonly string[] | null,
+  report: Report,
+): Promise<Records | null> {
   const train = await openSplit(files.trainImages, files.trainLabels, report);
   const test = await openSplit(files.testImages, files.testLabels, report);
   if (!train || !test) return null;
@@ -30,7 +34,8 @@ export async function openIdx(files: IdxFiles, classNames: readonly string[] | n
     report(`${files.testImages.name}: images of ${size(test)}, but ${files.trainImages.name} has ${size(train)}`);
     return null;
   }
-  const names = classNames ?? Array.from({ length: largest(train.labels, test.labels) + 1 }, (_, label) => String(label));
+  const names =
+    classNames ?? Array.from({ length: largest(train.labels, test.labels) + 1 }, (_, label) => String(label));
   checkLabels(files.trainLabels.name, train.labels, names.length, report);
   checkLabels(files.testLabels.name, test.labels, names.length, report);
   return { shape: { height: train.height, width: train.width, channels: 1 }, classNames: names, train, test };
@@ -95,5 +100,6 @@ function largest(...labels: Int32Array[]): number {
 
 function checkLabels(file: string, labels: Int32Array, classes: number, report: Report): void {
   for (const [record, label] of labels.entries())
-    if (label >= classes) report(`${file}: record ${record}: label ${label} is out of range, there are ${classes} classes`);
+    if (label >= classes)
+      report(`${file}: record ${record}: label ${label} is out of range, there are ${classes} classes`);
 }

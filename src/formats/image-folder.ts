@@ -38,7 +38,11 @@ export async function scanImageFolder(
   classNames: readonly string[] | null,
   report: Report,
 ): Promise<FolderLayout | null> {
-  const found: Found = { classes: new Map(SPLIT_FOLDERS.map((folder) => [folder, new Set()])), top: undefined, images: 0 };
+  const found: Found = {
+    classes: new Map(SPLIT_FOLDERS.map((folder) => [folder, new Set()])),
+    top: undefined,
+    images: 0,
+  };
   try {
     for await (const entry of readArchive(source, limits, report)) {
       const problem = addEntry(found, entry);
@@ -72,7 +76,12 @@ function addEntry(found: Found, entry: ArchiveEntry): string | null {
   return null;
 }
 
-function layOut(source: ByteSource, found: Found, classNames: readonly string[] | null, report: Report): FolderLayout | null {
+function layOut(
+  source: ByteSource,
+  found: Found,
+  classNames: readonly string[] | null,
+  report: Report,
+): FolderLayout | null {
   const { classes, top = null, images } = found;
   const refuse = (problem: string) => {
     report(`${source.name}: ${problem}`);
@@ -83,12 +92,17 @@ function layOut(source: ByteSource, found: Found, classNames: readonly string[] 
   if (classes.get('train')!.size === 0) return refuse('no folder train/CLASS');
   if (testFolder === undefined) return refuse('no folder test/CLASS, nor val or valid');
   const names = [...new Set([...classes.get('train')!, ...classes.get(testFolder)!])].sort();
-  for (const name of names) if (classNames && !classNames.includes(name)) refuse(`folder ${printable(name)} is not in classNames`);
+  for (const name of names)
+    if (classNames && !classNames.includes(name)) refuse(`folder ${printable(name)} is not in classNames`);
   return { top, testFolder, classNames: classNames ?? names };
 }
 
 /** The images of a layout that had no problems, in the archive's order. */
-export async function* folderImages(source: ByteSource, limits: ArchiveLimits, layout: FolderLayout): AsyncGenerator<FolderImage> {
+export async function* folderImages(
+  source: ByteSource,
+  limits: ArchiveLimits,
+  layout: FolderLayout,
+): AsyncGenerator<FolderImage> {
   const labels = new Map(layout.classNames.map((name, label) => [name, label]));
   for await (const entry of readArchive(source, limits, () => undefined)) {
     const place = placeOf(entry);

@@ -50,7 +50,10 @@ export function slice(source: ByteSource, name: string, offset: number, bytes: n
 }
 
 /** Cuts a stream anew so that each chunk holds whole records. What is left over at the end is dropped. */
-export async function* wholeRecords(stream: AsyncIterable<Uint8Array>, recordBytes: number): AsyncGenerator<Uint8Array> {
+export async function* wholeRecords(
+  stream: AsyncIterable<Uint8Array>,
+  recordBytes: number,
+): AsyncGenerator<Uint8Array> {
   let rest: Uint8Array = new Uint8Array(0);
   for await (const chunk of stream) {
     const joined = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);

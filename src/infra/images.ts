@@ -1,8 +1,8 @@
 import sharp, { type Metadata } from 'sharp';
 
 /**
- * The one way an image becomes pixels, for data sets and for predictions alike: what a network learned from is what it is
- * asked about.
+ * The one way an image becomes pixels, for data sets and for predictions alike: what a network learned from is what it
+ * is asked about.
  */
 
 export interface ImageShape {
@@ -32,8 +32,8 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 /**
- * Pixels in (H, W, C) order, 0 to 255: EXIF orientation applied, transparency laid on black, scaled to cover `shape` and
- * cropped at its centre, made grey (ITU-R BT.709 luminance, as libvips does) or RGB as `shape.channels` says. Of an
+ * Pixels in (H, W, C) order, 0 to 255: EXIF orientation applied, transparency laid on black, scaled to cover `shape`
+ * and cropped at its centre, made grey (ITU-R BT.709 luminance, as libvips does) or RGB as `shape.channels` says. Of an
  * animation the first frame.
  * @param maxPixels width times height above which an image is refused before it is decoded
  * @throws ImageError
@@ -64,7 +64,11 @@ export async function probeImage(bytes: Uint8Array, maxPixels: number): Promise<
   const { width, height, autoOrient, space } = await readMetadata(bytes);
   if (width * height > maxPixels)
     throw new ImageError('too-large', `${width} x ${height} pixels; at most ${maxPixels} are decoded`);
-  return { height: autoOrient.height, width: autoOrient.width, channels: space === 'b-w' || space === 'grey16' ? 1 : 3 };
+  return {
+    height: autoOrient.height,
+    width: autoOrient.width,
+    channels: space === 'b-w' || space === 'grey16' ? 1 : 3,
+  };
 }
 
 /** `pixels` in (H, W, C) order as a PNG. */

@@ -1,17 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import http from 'node:http';
-import https from 'node:https';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { Client, S3Error } from 'minio';
+import type { Client } from 'minio';
 import type { ObjectsConfig } from '../config.js';
-import { ResidualError, unavailable } from '../errors.js';
+import { unavailable } from '../errors.js';
+import { ask, connectS3, isNotFound, translate } from './s3-client.js';
 
 /**
- * Objects on an S3 server, in one bucket. What the platform made lies under its SHA-256 and never changes; what a client
- * uploads lies under `uploads/` until it has been looked at.
+ * Objects on an S3 server, in one bucket. What the platform made lies under its SHA-256 and never changes; what a
+ * client uploads lies under `uploads/` until it has been looked at.
  */
 
 /** An object is missing, or its bytes do not have the hash that they are stored under. */
@@ -28,10 +27,6 @@ export interface StoredObject {
 /** Larger files go up in parts of this size, of which S3 takes up to 10,000. */
 const PART_BYTES = 16 * 1024 ** 2;
 const MAX_PARTS = 10_000;
-const CONNECT_TIMEOUT_MS = 3_000;
-/** A server that sends and takes nothing for this long is away. */
-const IDLE_TIMEOUT_MS = 30_000;
-const KEEP_ALIVE_MS = 4_000;
 const CHECK_TIMEOUT_MS = 2_000;
 
 export const createObjectStore = (config: ObjectsConfig) => new ObjectStore(config);
@@ -45,8 +40,8 @@ export class ObjectStore {
 
   constructor(private readonly config: ObjectsConfig) {
     this.bucket = config.bucket;
-    this.client = connect(config, config.endpoint);
-    this.signer = connect(config, config.publicEndpoint);
+    this.client = connectS3(config, config.endpoint);
+    this.signer = connectS3(config, config.publicEndpoint);
   }
 
   /** Makes the bucket where there is none; several processes may do so at once. */
@@ -63,7 +58,9 @@ export class ObjectStore {
   async check(): Promise<void> {
     const late = AbortSignal.timeout(CHECK_TIMEOUT_MS);
     const given = new Promise<never>((_, reject) =>
-      late.addEventListener('abort', () => reject(unavailable(`the object store did not answer in ${CHECK_TIMEOUT_MS} ms`))),
+      late.addEventListener('abort', () =>
+        reject(unavailable(`the object store did not answer in ${CHECK_TIMEOUT_MS} ms`)),
+      ),
     );
     const found = await Promise.race([ask(() => this.client.bucketExists(this.bucket)), given]);
     if (!found) throw unavailable(`the object store has no bucket ${this.bucket}`);
@@ -150,7 +147,9 @@ export class ObjectStore {
   async removeUploads(prefix: string): Promise<void> {
     const names: string[] = [];
     await ask(async () => {
-      const listed = this.client.listObjectsV2(this.bucket, uploadKey(prefix), true) as AsyncIterable<{ name?: string }>;
+      const listed = this.client.listObjectsV2(this.bucket, uploadKey(prefix), true) as AsyncIterable<{
+        name?: string;
+      }>;
       for await (const { name } of listed) if (name !== undefined) names.push(name);
     });
     for (const name of names) await this.removeKey(name);
@@ -228,57 +227,6 @@ type UploadPart = Parameters<Client['uploadPart']>[0];
 /** Two letters first: some servers keep a folder for each prefix. */
 const keyOf = (sha256: string) => `sha256/${sha256.slice(0, 2)}/${sha256}`;
 const uploadKey = (key: string) => `uploads/${key}`;
-
-const isNotFound = (error: unknown) => error instanceof S3Error && ['NotFound', 'NoSuchKey'].includes(error.code ?? '');
-
-async function ask<T>(question: () => Promise<T>): Promise<T> {
-  try {
-    return await question();
-  } catch (error) {
-    throw translate(error);
-  }
-}
-
-function translate(error: unknown): unknown {
-  if (error instanceof ResidualError) return error;
-  // A refused signature or a missing bucket is for the operator to mend, not for the caller.
-  if (error instanceof S3Error) return unavailable(`the object store refuses: ${error.code ?? error.message}`, error);
-  return unavailable('the object store does not answer', error);
-}
-
-function connect(config: ObjectsConfig, endpoint: string): Client {
-  const { protocol, hostname, port } = new URL(endpoint);
-  const useSSL = protocol === 'https:';
-  return new Client({
-    endPoint: hostname,
-    ...(port !== '' && { port: Number(port) }),
-    useSSL,
-    accessKey: config.accessKey,
-    secretKey: config.secretKey,
-    region: config.region,
-    transport: impatient(useSSL ? https : http),
-    // Let go of before a server does, so that no request goes out on a connection that is being closed.
-    transportAgent: new (useSSL ? https : http).Agent({ keepAlive: true, timeout: KEEP_ALIVE_MS }),
-    // The client's retries print to the console, and the callers' queues retry anyway.
-    retryOptions: { disableRetry: true },
-  });
-}
-
-/** The client waits for ever for a server that does not answer; this one does not. */
-function impatient(transport: typeof http | typeof https): Pick<typeof http, 'request'> {
-  const request = (options: http.RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
-    const made = transport.request(options, onResponse);
-    const giveUp = (why: string) => () => void made.destroy(new Error(why));
-    made.setTimeout(IDLE_TIMEOUT_MS, giveUp(`nothing came for ${IDLE_TIMEOUT_MS} ms`));
-    made.on('socket', (socket) => {
-      if (!socket.connecting) return;
-      const timer = setTimeout(giveUp(`no connection in ${CONNECT_TIMEOUT_MS} ms`), CONNECT_TIMEOUT_MS);
-      socket.once('connect', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
-    });
-    return made;
-  };
-  return { request: request as typeof http.request };
-}
 
 async function hashFile(file: string): Promise<StoredObject> {
   const hash = createHash('sha256');

@@ -24,6 +24,7 @@ export function bucketClient({ endpoint, accessKey, secretKey, region }: Objects
 /** Every key in a bucket, sorted. */
 export async function keysIn(config: ObjectsConfig): Promise<string[]> {
   const keys: string[] = [];
-  for await (const { name } of bucketClient(config).listObjectsV2(config.bucket, '', true) as AsyncIterable<{ name: string }>) keys.push(name);
+  for await (const { name } of bucketClient(config).listObjectsV2(config.bucket, '', true) as AsyncIterable<{ name: string }>)
+    keys.push(name);
   return keys.sort();
 }

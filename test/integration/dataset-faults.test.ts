@@ -3,7 +3,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DatasetFormat } from '../../src/infra/prisma/client.js';
 import { keysIn } from '../helpers/buckets.js';
 import {
-  cifar100Files, cifar10Files, cifarRecords, folderFiles, idxFiles, idxLabels, image, pngHead, tar, tarGz, zip, type ArchiveFile,
+  cifar100Files,
+  cifar10Files,
+  cifarRecords,
+  folderFiles,
+  idxFiles,
+  idxLabels,
+  image,
+  pngHead,
+  tar,
+  tarGz,
+  zip,
+  type ArchiveFile,
 } from '../helpers/dataset-files.js';
 import { openDatasetRoom, validated, type DatasetRoom, type Files } from '../helpers/datasets.js';
 
@@ -55,9 +66,7 @@ const IDX: Record<string, Omit<Fault, 'format'>> = {
   },
   'a wrong magic number': {
     files: () => altered(idxFiles(), 'train-images-idx3-ubyte', () => idxLabels({ labels: [1, 2] })),
-    problems: [
-      'train-images-idx3-ubyte: magic number 0x00000801, not 0x00000803 (unsigned bytes in three dimensions)',
-    ],
+    problems: ['train-images-idx3-ubyte: magic number 0x00000801, not 0x00000803 (unsigned bytes in three dimensions)'],
   },
   'a header that claims four billion images': {
     files: () => altered(idxFiles(), 'train-images-idx3-ubyte', withByte(4, 0xff)),
@@ -161,6 +170,7 @@ const CIFAR: Record<string, Fault> = {
   },
 };
 
+const SVG = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');
 const extra = async (...files: ArchiveFile[]) => [...(await folderFiles()), ...files];
 const FOLDERS: Record<string, Omit<Fault, 'format'>> = {
   'a text where an image should be': {
@@ -175,13 +185,17 @@ const FOLDERS: Record<string, Omit<Fault, 'format'>> = {
     problems: [/^images\.tar: train\/dog\/3\.png: not a PNG/, /^images\.tar: test\/dog\/3\.png: not a PNG/],
   },
   'a format of images that is none of the three': {
-    files: async () => ({ 'images.zip': zip(await extra({ name: 'train/cat/3.svg', content: Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>') })) }),
+    files: async () => ({ 'images.zip': zip(await extra({ name: 'train/cat/3.svg', content: SVG })) }),
     problems: [/^images\.zip: train\/cat\/3\.svg: not a PNG/],
   },
   'paths that leave a .zip': {
     files: async () => {
       const content = await image('#fff');
-      return { 'images.zip': zip(await extra({ name: '../evil.png', content }, { name: '/etc/evil.png', content }, { name: 'train\\..\\..\\evil.png', content })) };
+      return {
+        'images.zip': zip(
+          await extra({ name: '../evil.png', content }, { name: '/etc/evil.png', content }, { name: 'train\\..\\..\\evil.png', content }),
+        ),
+      };
     },
     problems: [
       'images.zip: ../evil.png: the path leaves the archive',
@@ -218,7 +232,9 @@ const FOLDERS: Record<string, Omit<Fault, 'format'>> = {
     problems: ['images.zip: train/cat/4.png: 30000 x 30000 pixels; at most 50000000 are decoded'],
   },
   'an encrypted file': {
-    files: async () => ({ 'images.zip': zip([...(await folderFiles()), { name: 'train/cat/4.png', content: Buffer.from('x'), flags: 0x801 }]) }),
+    files: async () => ({
+      'images.zip': zip([...(await folderFiles()), { name: 'train/cat/4.png', content: Buffer.from('x'), flags: 0x801 }]),
+    }),
     problems: ['images.zip: train/cat/4.png: is encrypted'],
   },
   'an empty class folder': {

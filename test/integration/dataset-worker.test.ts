@@ -31,8 +31,15 @@ afterAll(async () => {
 async function start(): Promise<ServerProcess> {
   const { bucket } = room;
   const environment = {
-    PATH: process.env['PATH'], NODE_ENV: 'test', DATABASE_URL: room.databaseUrl, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix,
-    S3_ENDPOINT: bucket.endpoint, S3_ACCESS_KEY: bucket.accessKey, S3_SECRET_KEY: bucket.secretKey, S3_BUCKET: bucket.bucket,
+    PATH: process.env['PATH'],
+    NODE_ENV: 'test',
+    DATABASE_URL: room.databaseUrl,
+    REDIS_URL: redis.url,
+    REDIS_PREFIX: redis.prefix,
+    S3_ENDPOINT: bucket.endpoint,
+    S3_ACCESS_KEY: bucket.accessKey,
+    S3_SECRET_KEY: bucket.secretKey,
+    S3_BUCKET: bucket.bucket,
     RESIDUAL_DATA_DIR: room.dataDir,
   };
   const worker = await startWorker('datasets', { dataDir: room.dataDir, environment }, freshName('worker-datasets-'));
@@ -43,7 +50,10 @@ async function start(): Promise<ServerProcess> {
 /** Enough images to be busy with for some seconds. */
 async function manyImages(): Promise<Record<string, Buffer>> {
   const content = await image('#456', { height: 64, width: 64 });
-  const files = Array.from({ length: 4_000 }, (_, index) => ({ name: `${index % 10 ? 'train' : 'test'}/${index % 3}/${index}.png`, content }));
+  const files = Array.from({ length: 4_000 }, (_, index) => ({
+    name: `${index % 10 ? 'train' : 'test'}/${index % 3}/${index}.png`,
+    content,
+  }));
   return { 'images.zip': zip(files) };
 }
 
@@ -61,7 +71,10 @@ const spools = () => readdir(path.join(room.dataDir, 'validating')).catch(() => 
 
 it('validates what comes through the queue, good and bad', async () => {
   const worker = await start();
-  const [good, bad] = [await submit(room, idxFiles(), { format: 'IDX' }), await submit(room, { 'images.zip': Buffer.from('x') }, { format: 'IMAGE_FOLDER' })];
+  const [good, bad] = [
+    await submit(room, idxFiles(), { format: 'IDX' }),
+    await submit(room, { 'images.zip': Buffer.from('x') }, { format: 'IMAGE_FOLDER' }),
+  ];
   await until(good.id, is('READY'), 10);
   expect((await until(bad.id, is('INVALID'), 10)).problems).toEqual(['images.zip: broken archive: neither .zip nor .tar']);
   await worker.stop();

@@ -228,7 +228,8 @@ it('a data set that a run was trained on cannot be deleted', async () => {
 it('samples are drawn by the seed alone, without repetition, and are the pixels of the data set', async () => {
   const labels = Array.from({ length: 250 }, (_, record) => record % 5);
   const dataset = await validated(room, idxFiles({ labels }, { labels: [0] }), { format: 'IDX', classNames: ['a', 'b', 'c', 'd', 'e'] });
-  const draw = (seed: number | null, first: number, split: 'TRAIN' | 'TEST' = 'TRAIN') => sampleDataset(room, dataset, { split, first, seed });
+  const draw = (seed: number | null, first: number, split: 'TRAIN' | 'TEST' = 'TRAIN') =>
+    sampleDataset(room, dataset, { split, first, seed });
   const samples = await draw(7, 100);
   expect(new Set(samples.map(({ index }) => index)).size).toBe(100);
   expect(await draw(7, 100)).toEqual(samples);

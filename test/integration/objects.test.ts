@@ -122,7 +122,13 @@ it('a wrong secret is told as a refusal', async () => {
 it('a server that is away is told at once', async () => {
   const away = createObjectStore({ ...config, endpoint: 'http://127.0.0.1:9' });
   const startedAt = performance.now();
-  for (const ask of [() => away.check(), () => away.get('0'.repeat(64)), () => away.putBytes(Buffer.from('x')), () => away.statUpload('x'), () => away.removeUploads('x')])
+  for (const ask of [
+    () => away.check(),
+    () => away.get('0'.repeat(64)),
+    () => away.putBytes(Buffer.from('x')),
+    () => away.statUpload('x'),
+    () => away.removeUploads('x'),
+  ])
     await expect(ask()).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
   expect(performance.now() - startedAt).toBeLessThan(2_000);
 });

@@ -16,7 +16,9 @@ it('each file of IDX may be packed by itself', () => {
 
 it('the official archive goes before the files out of it', () => {
   expect(chooseFiles('CIFAR100_BINARY', new Set(['train.bin', 'test.bin']))).toEqual(['train.bin', 'test.bin']);
-  expect(chooseFiles('CIFAR100_BINARY', new Set(['train.bin', 'test.bin', 'cifar-100-binary.tar.gz']))).toEqual(['cifar-100-binary.tar.gz']);
+  expect(chooseFiles('CIFAR100_BINARY', new Set(['train.bin', 'test.bin', 'cifar-100-binary.tar.gz']))).toEqual([
+    'cifar-100-binary.tar.gz',
+  ]);
 });
 
 it('what is missing is told of the set that was begun', () => {

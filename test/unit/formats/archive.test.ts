@@ -3,7 +3,11 @@ import { ArchiveError, readArchive, type ArchiveEntry } from '../../../src/forma
 import type { ByteSource } from '../../../src/formats/records.js';
 import { tar, zip, type ArchiveFile } from '../../helpers/dataset-files.js';
 
-const sourceOf = (bytes: Buffer): ByteSource => ({ name: 'archive', bytes: bytes.length, read: async (start, end) => bytes.subarray(start, end) });
+const sourceOf = (bytes: Buffer): ByteSource => ({
+  name: 'archive',
+  bytes: bytes.length,
+  read: async (start, end) => bytes.subarray(start, end),
+});
 
 async function entriesOf(bytes: Buffer, limits = { maxBytes: 2 ** 40 }) {
   const problems: string[] = [];
@@ -12,7 +16,10 @@ async function entriesOf(bytes: Buffer, limits = { maxBytes: 2 ** 40 }) {
   return { entries, problems };
 }
 
-const makers = [['zip', async (files: ArchiveFile[]) => zip(files)], ['tar', tar]] as const;
+const makers = [
+  ['zip', async (files: ArchiveFile[]) => zip(files)],
+  ['tar', tar],
+] as const;
 describe.each(makers)('a .%s', (_, make) => {
   it('of thousands of files gives each its own content, in order, whenever it is asked for', async () => {
     const files = Array.from({ length: 3_000 }, (_, index) => ({ name: `folder/${index}.txt`, content: Buffer.from(`content ${index}`) }));
@@ -32,13 +39,18 @@ describe.each(makers)('a .%s', (_, make) => {
 
   it('brings paths into one form', async () => {
     const { entries } = await entriesOf(await make([{ name: './a//b/./c.png', content: Buffer.from('x') }, { name: 'a/d/' }]));
-    expect(entries.map(({ path, isFolder }) => [path, isFolder])).toEqual([['a/b/c.png', false], ['a/d', true]]);
+    expect(entries.map(({ path, isFolder }) => [path, isFolder])).toEqual([
+      ['a/b/c.png', false],
+      ['a/d', true],
+    ]);
   });
 
   it('is refused past its limits', async () => {
     const files = [1, 2, 3].map((index) => ({ name: `${index}`, content: Buffer.alloc(100) }));
     const bytes = await make(files);
-    await expect(entriesOf(bytes, { maxBytes: 299 })).rejects.toThrow(new ArchiveError('archive: an archive bomb: unpacks to more than 299 bytes'));
+    await expect(entriesOf(bytes, { maxBytes: 299 })).rejects.toThrow(
+      new ArchiveError('archive: an archive bomb: unpacks to more than 299 bytes'),
+    );
     const limits = { maxBytes: 300, maxEntries: 2 };
     await expect(entriesOf(bytes, limits)).rejects.toThrow(new ArchiveError('archive: an archive bomb: more than 2 entries'));
     expect((await entriesOf(bytes, { maxBytes: 300 })).entries).toHaveLength(3);

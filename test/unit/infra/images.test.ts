@@ -26,8 +26,13 @@ describe('an image becomes pixels', () => {
 
   it('of any kind of colour', async () => {
     const kinds = [
-      raw(1).toColourspace('b-w').png(), raw(2).toColourspace('b-w').png(), raw(4).png(), raw(3).png({ palette: true }),
-      raw(3).toColourspace('cmyk').jpeg(), raw(3).webp({ lossless: true }), raw(4).webp(),
+      raw(1).toColourspace('b-w').png(),
+      raw(2).toColourspace('b-w').png(),
+      raw(4).png(),
+      raw(3).png({ palette: true }),
+      raw(3).toColourspace('cmyk').jpeg(),
+      raw(3).webp({ lossless: true }),
+      raw(4).webp(),
     ];
     for (const kind of kinds)
       for (const to of [shape, grey]) expect(await decode(await kind.clone().toBuffer(), to)).toHaveLength(48 * to.channels);
@@ -57,7 +62,10 @@ describe('an image becomes pixels', () => {
   it('scaled to cover the shape and cropped at the centre', async () => {
     // 32 x 8, white in the middle 8 x 8: a square shape sees white alone.
     const band = Uint8Array.from({ length: 256 }, (_, index) => (index % 32 >= 12 && index % 32 < 20 ? 255 : 0));
-    const wide = await sharp(band, { raw: { height: 8, width: 32, channels: 1 } }).toColourspace('b-w').png().toBuffer();
+    const wide = await sharp(band, { raw: { height: 8, width: 32, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
     const pixels = await decode(wide, { height: 8, width: 8, channels: 1 });
     expect([...pixels]).toEqual(new Array(64).fill(255));
   });
@@ -68,7 +76,7 @@ describe('what is no image that we read is refused', () => {
     'an SVG': async () => Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
     'a GIF': async () => raw(3).gif().toBuffer(),
     'a TIFF': async () => raw(3).tiff().toBuffer(),
-    'nothing': async () => Buffer.alloc(0),
+    nothing: async () => Buffer.alloc(0),
     'a text': async () => Buffer.from('hello'),
     'a PNG that is cut off': async () => (await raw(3).png().toBuffer()).subarray(0, -40),
     'a JPEG that is cut off': async () => (await raw(3).jpeg().toBuffer()).subarray(0, -40),
@@ -80,7 +88,9 @@ describe('what is no image that we read is refused', () => {
   });
 
   it('an image of too many pixels, before any of them is decoded', async () => {
-    const bomb = await sharp({ create: { height: 1_001, width: 1_000, channels: 3, background: '#000' } }).png().toBuffer();
+    const bomb = await sharp({ create: { height: 1_001, width: 1_000, channels: 3, background: '#000' } })
+      .png()
+      .toBuffer();
     await expect(decode(bomb)).rejects.toMatchObject({ reason: 'too-large', message: '1000 x 1001 pixels; at most 1000000 are decoded' });
     await expect(decodeImage(pngHead(30_000, 30_000), shape, 50_000_000)).rejects.toMatchObject({ reason: 'too-large' });
   });
