@@ -152,7 +152,9 @@ function filesUnder(entry) {
   return readdirSync(path.join(ROOT, entry)).toSorted().flatMap((name) => filesUnder(`${entry}/${name}`));
 }
 
-const node = (...command) => run([process.execPath, ...command]);
+function node(...command) {
+  return run([process.execPath, ...command]);
+}
 
 function npm(...command) {
   const viaNpm = process.env.npm_execpath?.endsWith('npm-cli.js');
