@@ -19,12 +19,13 @@ async function main(): Promise<void> {
   const metrics = createMetrics();
   const redis = { ...config.redis, onError: (error: Error) => logger.warn({ err: error }, 'redis') };
 
-  for (const name of await patiently(() => migrateDatabase(config.database.url))) logger.info({ name }, 'migrated');
+  const applied = await patiently('DATABASE_URL', () => migrateDatabase(config.database.url));
+  for (const name of applied) logger.info({ name }, 'migrated');
   const database = connectDatabase(config.database.url);
   const objects = createObjectStore(config.objects);
-  await patiently(() => objects.ensureBucket());
+  await patiently('S3_ENDPOINT', () => objects.ensureBucket());
   const queue = createJobQueue(redis);
-  await patiently(() => queue.check());
+  await patiently('REDIS_URL', () => queue.check());
   const events = createEventBus(redis);
   if (config.adminKey !== undefined) await ensureAdminKey({ database }, config.adminKey);
   const keys = new ApiKeyVerifier(database);
@@ -52,13 +53,16 @@ async function main(): Promise<void> {
 
 const START_WAIT_MS = 10_000;
 
-/** A store that is starting is waited for; one that refuses us is not. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+/**
+ * A store that is starting is waited for; one that refuses us is not.
+ * @param variable that says where it is, for the error
+ */
+async function patiently<T>(variable: string, attempt: () => Promise<T>): Promise<T> {
   for (const deadline = Date.now() + START_WAIT_MS; ; await sleep(300)) {
     try {
       return await attempt();
     } catch (error) {
-      if (!isStarting(error) || Date.now() > deadline) throw error;
+      if (!isStarting(error) || Date.now() > deadline) throw new Error(variable, { cause: error });
     }
   }
 }

@@ -8,7 +8,7 @@ export function faultyField(error: GraphQLError): string {
   return variableFault(error) ?? literalFault(error) ?? 'query';
 }
 
-/** graphql-js says where in a variable only in its message. Quotes in the value that it prints are escaped: no trap. */
+/** graphql-js says where in a variable only in its message, after the value, in whose texts quotes are escaped. */
 function variableFault(error: GraphQLError): string | undefined {
   const { message } = error;
   const [, variable] = /^Variable "\$(\w+)" (?:got invalid|of required|of non-null)/.exec(message) ?? [];

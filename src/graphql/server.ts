@@ -53,6 +53,11 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
     routes.route({ method: 'GET', url: PATH, handler, wsHandler });
     routes.route({ method: 'POST', url: PATH, handler });
   });
+  let closing = false;
+  app.addHook('onSend', async (_request, reply) => {
+    // Or a connection that is kept alive would keep the process.
+    if (closing) reply.header('connection', 'close');
+  });
   app.get('/', async (_request, reply) => reply.redirect(PATH));
   registerOperations(app, options);
 
@@ -62,6 +67,7 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
       return endpoint(app, http.host);
     },
     close: async () => {
+      closing = true;
       const late = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
       await app.close().finally(() => clearTimeout(late));
       await apollo.stop();

@@ -1,0 +1,262 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getIntrospectionQuery } from 'graphql';
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
+import { connectDatabase } from '../../src/infra/database.js';
+import { freshBucket } from '../helpers/buckets.js';
+import { databaseUrl, freshDatabase, freshName } from '../helpers/databases.js';
+import { openGate } from '../helpers/gate.js';
+import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+
+const MAIN = path.resolve(import.meta.dirname, '../../dist/src/main.js');
+const LIST = '{ models { totalCount } }';
+const DEFINE = `mutation ($name: String!) { defineModel(input: { name: $name, preset: RESNET20, classNames: ["a", "b"]
+  inputShape: { height: 32, width: 32, channels: 3 } }) { id } }`;
+
+async function start(env: Record<string, string> = {}): Promise<TestPlatform> {
+  const platform = await startPlatform({ env });
+  onTestFinished(() => platform.stop());
+  return platform;
+}
+
+async function page({ url }: TestPlatform, name: string, headers: Record<string, string> = {}) {
+  const response = await fetch(new URL(name, url), { headers });
+  return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
+}
+
+const linesOf = ({ api }: TestPlatform) => api.said().trim().split('\n').map((line) => JSON.parse(line));
+
+describe('a process whose stores are there', () => {
+  let platform: TestPlatform;
+  beforeAll(async () => {
+    platform = await startPlatform();
+  });
+  afterAll(() => platform.stop());
+
+  test('says that it lives and that it is ready', async () => {
+    expect(await page(platform, '/healthz')).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+    const { status, text } = await page(platform, '/readyz');
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toEqual({ status: 'ok', parts: { database: 'ok', queue: 'ok', objects: 'ok' } });
+  });
+
+  test('tells Prometheus how it does', async () => {
+    await platform.graphql('{ workers { id } }');
+    await platform.graphql('{ datasets(first: 101) { totalCount } }');
+    const { type, text } = await page(platform, '/metrics');
+    expect(type).toContain('text/plain');
+    expect(text).toContain('residual_graphql_operations_total{operation="workers",kind="query",code="OK"} 1');
+    expect(text).toContain('residual_graphql_operations_total{operation="datasets",kind="query",code="BAD_USER_INPUT"} 1');
+    expect(text).toContain('residual_queue_jobs{queue="train",state="waiting"} 0');
+    expect(text).toContain('residual_training_images_per_second 0');
+    for (const name of ['predictions_total', 'predicted_images_total', 'model_cache_bytes', 'model_cache_hits_total'])
+      expect(text).toContain(`# TYPE residual_${name} `);
+  });
+
+  test('shows Apollo Sandbox to a browser, with this endpoint and a header for the key', async () => {
+    const { status, text } = await page(platform, '/graphql', { accept: 'text/html' });
+    expect(status).toBe(200);
+    expect(text).toContain('embeddable-sandbox');
+    expect(text).toContain('"headers":{"authorization":""}');
+    expect(text).toContain('initialEndpoint = window.location.href');
+    const [, first] = /"document":"((?:[^"\\]|\\.)*)"/.exec(text) ?? [];
+    const { errors } = await platform.graphql(JSON.parse(`"${first}"`) as string);
+    expect(errors).toBeUndefined();
+    expect((await page(platform, '/', { accept: 'text/html' })).text).toContain('embeddable-sandbox');
+  });
+
+  const nested = (levels: number): string => (levels === 0 ? 'id' : `model { runs { nodes { ${nested(levels - 1)} } } }`);
+  test.each([
+    ['too deep', `{ run(id: "none") { ${nested(5)} } }`],
+    ['too wide', '{ models(first: 100) { nodes { runs(first: 100) { nodes { id number status } } } } }'],
+    ['too wide by its aliases', `{ ${Array.from({ length: 300 }, (_, n) => `a${n}: models(first: 100) { nodes { id } }`).join(' ')} }`],
+    ['too deep by its fragments', `query { run(id: "none") { ...a } } fragment a on TrainingRun { model { runs { nodes { ...b } } } }
+      fragment b on TrainingRun { model { runs { nodes { ...c } } } } fragment c on TrainingRun { ${nested(3)} }`],
+  ] as const)('refuses a query that is %s', async (_title, document) => {
+    const { errors } = await platform.graphql(document);
+    expect(errors?.[0]?.extensions.code).toBe('QUERY_TOO_COMPLEX');
+  });
+
+  test('answers the whole introspection and a full page with its joins', async () => {
+    expect((await platform.graphql(getIntrospectionQuery())).errors).toBeUndefined();
+    const joins = `{ runs(first: 100) { nodes {
+      id model { name } dataset { name } version { version artifacts { kind downloadUrl } } } } }`;
+    expect((await platform.graphql(joins)).errors).toBeUndefined();
+  });
+
+  test('logs one line for each failed operation, with the key and no secret, and none for the others', async () => {
+    const before = linesOf(platform).length;
+    await platform.graphql(LIST);
+    await platform.graphql('query Mine { models(first: 101) { totalCount } }');
+    const lines = linesOf(platform).slice(before);
+    expect(lines).toMatchObject([{ operation: 'models', name: 'Mine', kind: 'query', code: 'BAD_USER_INPUT', field: 'first' }]);
+    const { data } = await platform.graphql('{ apiKeys { id } }');
+    expect(lines[0].keyId).toBe(data.apiKeys[0].id);
+    expect(platform.api.said()).not.toContain(platform.adminKey);
+  });
+
+  test('logs the original of a fault of ours, of which the caller learns an id', async () => {
+    await platform.graphql(DEFINE, { name: 'broken' });
+    const database = connectDatabase(platform.env['DATABASE_URL']!);
+    await database.model.update({ where: { name: 'broken' }, data: { definition: { stages: 7 } } });
+    await database.$disconnect();
+
+    const { errors } = await platform.graphql('{ model(name: "broken") { architecture { depth } } }');
+    const { code, correlationId } = errors?.[0]?.extensions as { code: string; correlationId: string };
+    expect(code).toBe('INTERNAL_SERVER_ERROR');
+    expect(JSON.stringify(errors)).not.toMatch(/stages|TypeError|\.js/);
+    const told = linesOf(platform).filter((line) => line.correlationId === correlationId);
+    expect(told).toMatchObject([{ err: { type: 'TypeError' } }, { operation: 'model', code }]);
+    expect(told[0].err.stack).toContain('flops');
+  });
+});
+
+describe('a store that is away', () => {
+  const stores = {
+    database: async () => {
+      const gate = await openGate(await freshDatabase());
+      return { gate, env: { DATABASE_URL: gate.url } };
+    },
+    queue: async () => {
+      const gate = await openGate(inject('servers').redisUrl);
+      return { gate, env: { REDIS_URL: gate.url } };
+    },
+    objects: async () => {
+      const gate = await openGate(inject('servers').objects.endpoint);
+      return { gate, env: { S3_ENDPOINT: gate.url } };
+    },
+  };
+
+  test.each(Object.entries(stores))('makes the process not ready, and its return ready again: %s', async (part, open) => {
+    const { gate, env } = await open();
+    const platform = await start(env);
+    for (const fail of [() => gate.shut(), async () => gate.hold()]) {
+      await fail();
+      const since = performance.now();
+      const { status, text } = await page(platform, '/readyz');
+      expect(performance.now() - since).toBeLessThan(4_000);
+      expect(status).toBe(503);
+      const well = { database: 'ok', queue: 'ok', objects: 'ok' };
+      expect(JSON.parse(text)).toEqual({ status: 'unavailable', parts: { ...well, [part]: 'unavailable' } });
+      expect((await page(platform, '/healthz')).status).toBe(200);
+      await gate.open();
+      await vi.waitFor(async () => expect((await page(platform, '/readyz')).status).toBe(200), { timeout: 10_000 });
+    }
+  });
+
+  test('is SERVICE_UNAVAILABLE to a caller, who learns no host, and nothing is changed', async () => {
+    const { gate, env } = await stores.database();
+    const platform = await start(env);
+    await platform.graphql(LIST);
+    await gate.shut();
+    for (const document of [LIST, DEFINE]) {
+      const { errors } = await platform.graphql(document, { name: 'lost' });
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'SERVICE_UNAVAILABLE', retryable: true });
+      expect(JSON.stringify(errors)).not.toMatch(/127\.0\.0\.1|ECONN|prisma/i);
+    }
+    await gate.open();
+    await vi.waitFor(async () => expect((await platform.graphql(LIST)).data).toEqual({ models: { totalCount: 0 } }));
+  });
+});
+
+describe('SIGTERM', () => {
+  /** A process with a request that waits for the database. */
+  async function busy() {
+    const gate = await openGate(await freshDatabase());
+    const platform = await start({ DATABASE_URL: gate.url });
+    await platform.graphql(LIST);
+    gate.hold();
+    const answer = platform.graphql(LIST);
+    answer.catch(() => undefined);
+    await sleep(200);
+    return { gate, platform, answer };
+  }
+
+  test('lets requests end, closes subscriptions, and then the process, in order', async () => {
+    const { gate, platform, answer } = await busy();
+    const subscription = platform.subscribe('subscription { runProgress(id: "none") { id } }')[Symbol.asyncIterator]().next();
+    const closed = subscription.then(() => 'value', () => 'closed');
+    await sleep(200);
+    process.kill(platform.api.pid, 'SIGTERM');
+    await sleep(200);
+    await expect(fetch(platform.url)).rejects.toThrow('fetch failed');
+    await gate.open();
+    expect((await answer).data).toEqual({ models: { totalCount: 0 } });
+    expect(await platform.api.ended).toBe('exit code 0');
+    expect(await closed).toBe('closed');
+    expect(linesOf(platform).slice(-2)).toMatchObject([{ msg: 'stopping' }, { msg: 'stopped' }]);
+  });
+
+  test('a second time ends the process at once', async () => {
+    const { platform } = await busy();
+    process.kill(platform.api.pid, 'SIGTERM');
+    await sleep(200);
+    process.kill(platform.api.pid, 'SIGTERM');
+    expect(await platform.api.ended).toBe('exit code 1');
+  });
+});
+
+describe('a process that cannot start says why on one line and ends with 1:', () => {
+  async function environment(): Promise<Record<string, string>> {
+    const [DATABASE_URL, bucket] = await Promise.all([freshDatabase(), freshBucket()]);
+    return {
+      DATABASE_URL,
+      PORT: '0',
+      REDIS_URL: inject('servers').redisUrl,
+      S3_ENDPOINT: bucket.endpoint,
+      S3_ACCESS_KEY: bucket.accessKey,
+      S3_SECRET_KEY: bucket.secretKey,
+      S3_BUCKET: bucket.bucket,
+      LOG_LEVEL: 'silent',
+    };
+  }
+
+  /** Runs it to its end. */
+  async function run(env: Record<string, string>) {
+    const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env['PATH'], ...env } });
+    const said = { stdout: '', stderr: '' };
+    child.stdout.on('data', (data) => (said.stdout += data));
+    child.stderr.on('data', (data) => (said.stderr += data));
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const [code] = await once(child, 'close');
+    return { code, ...said };
+  }
+
+  const withPassword = (url: string) => Object.assign(new URL(url), { password: 'wrong' }).href;
+  test.each([
+    ['a variable that is missing, and one that is wrong', () => ({ REDIS_URL: '', PORT: 'x' }), /REDIS_URL is not set.*|PORT .*REDIS_URL/],
+    ['a port in use', async () => ({ PORT: String(await takenPort()) }), /address already in use/],
+    ['a wrong password of the database', (env) => ({ DATABASE_URL: withPassword(env['DATABASE_URL']!) }), /password.*DATABASE_URL/],
+    ['a database that is not there', () => ({ DATABASE_URL: databaseUrl(freshName('none_')) }), /no database none_/],
+    ['a wrong password of Redis', (env) => ({ REDIS_URL: withPassword(env['REDIS_URL']!) }), /REDIS_URL/],
+    ['a wrong secret of the object store', () => ({ S3_SECRET_KEY: 'wrong' }), /S3|object store/],
+  ] as [string, (env: Record<string, string>) => object | Promise<object>, RegExp][])('%s', async (_title, change, reason) => {
+    const env = await environment();
+    const since = performance.now();
+    const { code, stdout, stderr } = await run({ ...env, ...(await change(env)) });
+    expect(stderr).toMatch(/^residual: the API cannot start: .+\n$/);
+    expect(stderr).toMatch(reason);
+    expect(stderr).not.toContain('wrong');
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+    expect(performance.now() - since).toBeLessThan(8_000);
+  });
+
+  test('but one whose database is only starting waits for it', async () => {
+    const gate = await openGate(await freshDatabase());
+    await gate.shut();
+    setTimeout(() => void gate.open(), 2_000);
+    const platform = await start({ DATABASE_URL: gate.url });
+    expect((await platform.graphql(LIST)).data).toEqual({ models: { totalCount: 0 } });
+  });
+});
+
+async function takenPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
