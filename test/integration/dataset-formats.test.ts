@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,7 +67,7 @@ describe('IDX', () => {
     expect(dataset).toMatchObject({ status: 'READY', sha256: plain.sha256, bytes: plain.bytes, classNames: ['a', 'b', 'c'] });
   });
 
-  it.runIf(existsSync('/usr/share/datasets/fashion-mnist'))('reads Fashion-MNIST whole in seconds', async () => {
+  it('reads Fashion-MNIST whole in seconds', async () => {
     const names = ['train-images-idx3-ubyte.gz', 'train-labels-idx1-ubyte.gz', 't10k-images-idx3-ubyte.gz', 't10k-labels-idx1-ubyte.gz'];
     const read = async (name: string) => [name, await readFile(`/usr/share/datasets/fashion-mnist/${name}`)] as const;
     const files = Object.fromEntries(await Promise.all(names.map(read)));
