@@ -47,11 +47,11 @@ export const unavailable = (message: string, cause?: unknown) =>
 /** Prisma's, PostgreSQL's and the socket's ways of saying that a server cannot be reached just now. */
 const OUTAGES = new Set([
   ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'],
-  ...['57P01', '57P02', '57P03', '08000', '08001', '08003', '08006', '53300'],
+  ...['25P03', '57P01', '57P02', '57P03', '08000', '08001', '08003', '08006', '53300'],
   ...['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'],
 ]);
 const OUTAGE_MESSAGE =
-  /timeout exceeded when trying to connect|Connection terminated|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
+  /timeout exceeded when trying to connect|Connection (terminated|ended)|is not queryable|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
 
 /** Whether a server was away, so that the same thing may work a moment later. */
 export function isOutage(error: unknown, depth = 0): boolean {

@@ -12,6 +12,8 @@ export function connectDatabase(url: string, options: { maxConnections?: number 
       connectionString: url,
       max: options.maxConnections ?? 10,
       connectionTimeoutMillis: 5_000,
+      // A process that was frozen within a transaction must not keep its row locks from the others.
+      idle_in_transaction_session_timeout: 5_000,
     }),
   });
 }
