@@ -47,7 +47,7 @@ const PACKAGES = {
   sharp: ['src/infra/'],
   'pino|prom-client': ['src/infra/'],
   'protobufjs|yauzl|tar-stream': ['src/formats/'],
-  '@tensorflow/[^/]+': ['src/training/engines/tfjs.ts'],
+  '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
   '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
   'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/main.ts'],

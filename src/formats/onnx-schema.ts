@@ -115,6 +115,6 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
 type Field = readonly [id: number, type: string, rule?: 'repeated'];
 
 function message(fields: Record<string, Field>): protobuf.IType {
-  const entries = Object.entries(fields).map(([name, [id, type, rule]]) => [name, rule ? { id, type, rule } : { id, type }]);
-  return { fields: Object.fromEntries(entries) };
+  const described = ([id, type, rule]: Field) => (rule ? { id, type, rule } : { id, type });
+  return { fields: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, described(field)])) };
 }

@@ -30,7 +30,7 @@ export class OnnxError extends Error {
 /**
  * A trained network for evaluation: ONNX IR version 8, opset 17.
  *
- * Input `input`: float32 (batch, C, H, W), normalised. Outputs `logits` and `probabilities` (their softmax): (batch, K).
+ * Input `input`: float32 (batch, C, H, W), normalised. Outputs (batch, K): `logits` and their softmax `probabilities`.
  * Initializers have state_dict's names and layouts; batch norms stay (a runtime folds them), drop nodes go.
  * Metadata, as JSON: `class_names`, `mean`, `std`, `input_shape` ([C, H, W]).
  * @throws OnnxError where a tensor is missing or all of them together pass protobuf's 2 GiB.
@@ -187,7 +187,8 @@ function floatTensor(name: string, dims: readonly number[], values: Float32Array
 }
 
 function int64Tensor(name: string, values: readonly number[]): TensorProto {
-  return { name, dims: [values.length], dataType: DATA_TYPE.int64, rawData: bytesOf(BigInt64Array.from(values, BigInt)) };
+  const rawData = bytesOf(BigInt64Array.from(values, BigInt));
+  return { name, dims: [values.length], dataType: DATA_TYPE.int64, rawData };
 }
 
 function bytesOf(values: ArrayBufferView): Uint8Array {

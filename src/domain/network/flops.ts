@@ -29,7 +29,7 @@ export function summariseNetwork(definition: NetworkDefinition): NetworkSummary 
 }
 
 /**
- * He et al. 2015: the stem, the blocks' convolutions and the classifier (a deep stem stands for one 7x7: "ResNet-50-D").
+ * He et al. 2015: stem, blocks' convolutions and classifier (a deep stem stands for one 7x7, as in "ResNet-50-D").
  * Zagoruyko and Komodakis 2016, section 2, count every convolution, the projections too, and not the classifier.
  */
 export function paperDepth({ block, stages, widthMultiplier }: NetworkDefinition): number {

@@ -71,7 +71,7 @@ export interface BatchNormNode extends NodeBase {
   readonly momentum: number;
 }
 
-/** `averagePool` does not count padding; `ceilMode` as torchvision's: a last window that starts inside the image counts. */
+/** `averagePool` does not count padding; `ceilMode` as PyTorch's: a last window that starts inside the image counts. */
 export interface PoolNode extends NodeBase {
   readonly kind: 'maxPool' | 'averagePool';
   readonly kernel: number;
@@ -93,7 +93,10 @@ export interface PadChannelsNode extends NodeBase {
   readonly addedChannels: number;
 }
 
-/** `dropPath` zeroes a whole image's branch (and scales the rest by 1 / (1 - rate)), `dropout` single values; identity in evaluation. */
+/**
+ * `dropPath` zeroes a whole image's branch (and scales the rest by 1 / (1 - rate)), `dropout` single values; both are
+ * the identity in evaluation.
+ */
 export interface DropNode extends NodeBase {
   readonly kind: 'dropPath' | 'dropout';
   readonly rate: number;

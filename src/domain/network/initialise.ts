@@ -3,8 +3,9 @@ import { isPreActivated, type NetworkDefinition } from './definition.js';
 import { graphTensors, type Graph, type TensorMap, type TensorSpec } from './graph.js';
 
 /**
- * The tensors that training starts from: what torchvision's ResNet draws (convolutions He normal over the outputs, batch
- * norms the identity, the classifier uniform within 1 / sqrt(inputs)), from `seed` alone. Biases of convolutions are 0.
+ * The tensors that training starts from: what torchvision's ResNet draws (convolutions He normal over the outputs,
+ * batch norms the identity, the classifier uniform within 1 / sqrt(inputs)), from `seed` alone. Biases of convolutions
+ * are 0.
  */
 export function initialTensors(graph: Graph, definition: NetworkDefinition, seed: number): TensorMap {
   const specs = graphTensors(graph);
@@ -13,7 +14,8 @@ export function initialTensors(graph: Graph, definition: NetworkDefinition, seed
   return new Map(
     specs.map((spec, index) => {
       const values = new Float32Array(elements(spec.shape));
-      if (!zeros.has(spec.name)) fill(values, spec, weights.get(moduleOf(spec)), new CounterRandom(seed, STREAM.initialise, index));
+      const random = new CounterRandom(seed, STREAM.initialise, index);
+      if (!zeros.has(spec.name)) fill(values, spec, weights.get(moduleOf(spec)), random);
       return [spec.name, values];
     }),
   );
@@ -26,7 +28,7 @@ function fill(values: Float32Array, spec: TensorSpec, weight: TensorSpec | undef
   else if (weight?.shape.length === 2) fillUniform(values, 1 / Math.sqrt(weight.shape[1]!), random);
 }
 
-/** He et al. 2015, "Delving Deep into Rectifiers", equation 14: variance 2 / fan-out; groups are not divided by, as in PyTorch. */
+/** He et al. 2015, "Delving Deep into Rectifiers", equation 14: variance 2 / fan-out; PyTorch ignores groups too. */
 function heDeviation([outputs, , height, width]: readonly number[]): number {
   return Math.sqrt(2 / (outputs! * height! * width!));
 }

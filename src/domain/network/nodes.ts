@@ -29,7 +29,8 @@ export function conv(nodes: Node[], name: string, x: Wire, options: ConvOptions)
     ...(bias ? [tensor(name, 'bias', [outputs])] : []),
   ];
   const outputShape: Shape = [outputs, Math.ceil(height / stride), Math.ceil(width / stride)];
-  return append(nodes, { kind: 'conv', name, inputs: [x.name], outputShape, tensors, kernel, stride, padding, groups, bias });
+  const inputs = [x.name];
+  return append(nodes, { kind: 'conv', name, inputs, outputShape, tensors, kernel, stride, padding, groups, bias });
 }
 
 /** PyTorch's defaults: epsilon 1e-5, momentum 0.1. */
@@ -56,7 +57,9 @@ export function averagePool(nodes: Node[], name: string, x: Wire, stride: number
   return pool(nodes, name, x, { kind: 'averagePool', kernel: stride, stride, padding: 0, ceilMode: true });
 }
 
-function pool(nodes: Node[], name: string, x: Wire, options: Pick<PoolNode, 'kind' | 'kernel' | 'stride' | 'padding' | 'ceilMode'>): Wire {
+type PoolOptions = Pick<PoolNode, 'kind' | 'kernel' | 'stride' | 'padding' | 'ceilMode'>;
+
+function pool(nodes: Node[], name: string, x: Wire, options: PoolOptions): Wire {
   const [channels, height, width] = x.shape;
   const outputShape: Shape = [channels, Math.ceil(height / options.stride), Math.ceil(width / options.stride)];
   return append(nodes, { ...options, name, inputs: [x.name], outputShape, tensors: [] });
@@ -84,11 +87,14 @@ export function drop(nodes: Node[], kind: 'dropPath' | 'dropout', name: string, 
 }
 
 export function globalAveragePool(nodes: Node[], name: string, x: Wire): Wire {
-  return append(nodes, { kind: 'globalAveragePool', name, inputs: [x.name], outputShape: [x.shape[0], 1, 1], tensors: [] });
+  const outputShape: Shape = [x.shape[0], 1, 1];
+  return append(nodes, { kind: 'globalAveragePool', name, inputs: [x.name], outputShape, tensors: [] });
 }
 
+type PointwiseKind = Exclude<PlainNode['kind'], 'globalAveragePool'>;
+
 /** relu, sigmoid: one input; add, scale: two, the shape is the first's. */
-export function pointwise(nodes: Node[], kind: Exclude<PlainNode['kind'], 'globalAveragePool'>, name: string, x: Wire, other?: Wire): Wire {
+export function pointwise(nodes: Node[], kind: PointwiseKind, name: string, x: Wire, other?: Wire): Wire {
   const inputs = other ? [x.name, other.name] : [x.name];
   return append(nodes, { kind, name, inputs, outputShape: x.shape, tensors: [] });
 }

@@ -1,4 +1,5 @@
 import { badInput } from '../../errors.js';
+import { boolean, integer, multiplier, oneOf, rate, ratio } from './checks.js';
 import {
   BLOCK_KINDS,
   PRESET_NAMES,
@@ -38,7 +39,7 @@ export const LIMITS = {
   stride: 16,
   side: 2_048,
   classes: 10_000,
-  widthMultiplier: 64,
+  widening: 64,
   /** Their float32 bytes stay under the 2 GiB that an ONNX file can hold. */
   parameters: 500_000_000,
 } as const;
@@ -51,10 +52,11 @@ export const LIMITS = {
 export function normaliseNetwork(input: NetworkInput, fieldPrefix = 'input'): NetworkDefinition {
   const at = (field: string) => (fieldPrefix === '' ? field : `${fieldPrefix}.${field}`);
   const base = findBase(input, at('preset'));
+  const classes = at(fieldPrefix === '' ? 'numClasses' : 'classNames');
   const definition: NetworkDefinition = {
     preset: input.preset ?? null,
     inputShape: checkImageShape(input.inputShape, at('inputShape')),
-    numClasses: integer(input.numClasses, at(fieldPrefix === '' ? 'numClasses' : 'classNames'), 2, LIMITS.classes, 'classes'),
+    numClasses: integer(input.numClasses, classes, 2, LIMITS.classes, 'classes'),
     ...checkArchitecture(given(input.architecture), base, at('architecture')),
   };
   checkSides(definition, input, at);
@@ -92,28 +94,29 @@ function checkArchitecture(input: GivenArchitecture, base: NetworkArchitecture, 
   const at = (name: keyof NetworkArchitecture) => `${field}.${name}`;
   const flag = (name: 'shortcutNorm' | 'strideInFirstConv' | 'convBias' | 'zeroInitResidual') =>
     boolean(input[name] ?? base[name], at(name));
-  const count = (name: 'groups') => integer(input[name] ?? base[name], at(name), 1, LIMITS.width);
-  const rate = (name: 'dropPath' | 'dropout') => checkRate(input[name] ?? base[name], at(name));
-  const widthPerGroup = input.widthPerGroup ?? base.widthPerGroup;
   const architecture: NetworkArchitecture = {
     block: oneOf(BLOCK_KINDS, input.block ?? base.block, at('block')),
     stem: checkStem(input.stem ?? base.stem, at('stem')),
     stages: checkStages(input.stages ?? base.stages, at('stages')),
     shortcut: oneOf(SHORTCUT_KINDS, input.shortcut ?? base.shortcut, at('shortcut')),
     shortcutNorm: flag('shortcutNorm'),
-    groups: count('groups'),
-    widthPerGroup: widthPerGroup === null ? null : integer(widthPerGroup, at('widthPerGroup'), 1, LIMITS.width, 'channels'),
-    widthMultiplier: checkMultiplier(input.widthMultiplier ?? base.widthMultiplier, at('widthMultiplier')),
-    squeezeExcitation: checkRatio(input.squeezeExcitation ?? base.squeezeExcitation, at('squeezeExcitation')),
+    groups: integer(input.groups ?? base.groups, at('groups'), 1, LIMITS.width),
+    widthPerGroup: checkWidthPerGroup(input.widthPerGroup ?? base.widthPerGroup, at('widthPerGroup')),
+    widthMultiplier: multiplier(input.widthMultiplier ?? base.widthMultiplier, at('widthMultiplier'), LIMITS.widening),
+    squeezeExcitation: ratio(input.squeezeExcitation ?? base.squeezeExcitation, at('squeezeExcitation')),
     strideInFirstConv: flag('strideInFirstConv'),
     convBias: flag('convBias'),
-    dropPath: rate('dropPath'),
-    dropout: rate('dropout'),
+    dropPath: rate(input.dropPath ?? base.dropPath, at('dropPath')),
+    dropout: rate(input.dropout ?? base.dropout, at('dropout')),
     zeroInitResidual: flag('zeroInitResidual'),
   };
   checkGroups(architecture, field);
   checkChannels(architecture, field);
   return architecture;
+}
+
+function checkWidthPerGroup(value: number | null, field: string): number | null {
+  return value === null ? null : integer(value, field, 1, LIMITS.width, 'channels');
 }
 
 function checkStem({ kind, width }: StemDefinition, field: string): StemDefinition {
@@ -133,14 +136,16 @@ function checkStages(stages: readonly StageDefinition[], field: string): StageDe
     stride: integer(stride, `${field}.${index}.stride`, 1, LIMITS.stride),
   }));
   const blocks = checked.reduce((sum, stage) => sum + stage.blocks, 0);
-  if (blocks > LIMITS.blocks) throw badInput(field, `The stages have ${blocks} blocks together; at most ${LIMITS.blocks} are allowed.`);
+  if (blocks > LIMITS.blocks)
+    throw badInput(field, `The stages have ${blocks} blocks together; at most ${LIMITS.blocks} are allowed.`);
   return checked;
 }
 
 function checkGroups(architecture: NetworkArchitecture, field: string): void {
   const { block, groups, widthPerGroup, stages } = architecture;
   if (!isBottleneck(block)) {
-    if (groups !== 1) throw badInput(`${field}.groups`, `${block} blocks have 1 group, not ${groups}; groups need a bottleneck block.`);
+    if (groups !== 1)
+      throw badInput(`${field}.groups`, `${block} blocks have 1 group, not ${groups}; groups need a bottleneck block.`);
     if (widthPerGroup !== null && widthPerGroup !== 64)
       throw badInput(`${field}.widthPerGroup`, `${block} blocks take no widthPerGroup but 64; widthMultiplier widens them.`);
     return;
@@ -204,35 +209,4 @@ function checkSize(definition: NetworkDefinition, input: GivenArchitecture, fiel
     cause ? `${field}.${cause}` : field,
     `The network would have ${parameters.toLocaleString('en')} parameters; at most ${LIMITS.parameters.toLocaleString('en')} are allowed.`,
   );
-}
-
-function integer(value: unknown, field: string, min: number, max: number, unit = ''): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw badInput(field, `It must be a whole number from ${min} to ${max.toLocaleString('en')}${unit && ` ${unit}`}, not ${String(value)}.`);
-}
-
-function boolean(value: unknown, field: string): boolean {
-  if (typeof value === 'boolean') return value;
-  throw badInput(field, `It must be true or false, not ${String(value)}.`);
-}
-
-function oneOf<T extends string>(values: readonly T[], value: unknown, field: string): T {
-  const found = values.find((known) => known === value);
-  if (found !== undefined) return found;
-  throw badInput(field, `It must be one of ${values.join(', ')}, not ${String(value)}.`);
-}
-
-function checkRate(value: unknown, field: string): number {
-  if (typeof value === 'number' && value >= 0 && value < 1) return value;
-  throw badInput(field, `It must be at least 0 and less than 1, not ${String(value)}.`);
-}
-
-function checkMultiplier(value: unknown, field: string): number {
-  if (typeof value === 'number' && value > 0 && value <= LIMITS.widthMultiplier) return value;
-  throw badInput(field, `It must be more than 0 and at most ${LIMITS.widthMultiplier}, not ${String(value)}.`);
-}
-
-function checkRatio(value: unknown, field: string): number {
-  if (typeof value === 'number' && (value === 0 || (value >= 1 && Number.isFinite(value)))) return value;
-  throw badInput(field, `It must be 0 (none) or at least 1, not ${String(value)}.`);
 }

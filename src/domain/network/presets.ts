@@ -34,7 +34,11 @@ export const DEFAULT_ARCHITECTURE: NetworkArchitecture = {
   zeroInitResidual: false,
 };
 
-const imagenet = (changes: Partial<NetworkArchitecture>): Preset => ({ ...DEFAULT_ARCHITECTURE, ...IMAGENET, ...changes });
+const imagenet = (changes: Partial<NetworkArchitecture>): Preset => ({
+  ...DEFAULT_ARCHITECTURE,
+  ...IMAGENET,
+  ...changes,
+});
 const basic = (...blocks: number[]) => imagenet({ stages: stages(64, blocks) });
 const bottleneck = (blocks: number[], changes: Partial<NetworkArchitecture> = {}) =>
   imagenet({ block: 'BOTTLENECK', stages: stages(64, blocks), ...changes });

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../../../src/training/engines/tfjs-backend.js';
-import { TfjsSession } from '../../../../src/training/engines/tfjs-session.js';
-import type { SessionOptions } from '../../../../src/training/engine.js';
-import { largestDifference, readVariants, VARIANT_IMAGES } from '../../../golden/variants/variants.js';
+import { loadBackend } from '../../../../../src/training/engines/tfjs/backend.js';
+import { TfjsSession } from '../../../../../src/training/engines/tfjs/session.js';
+import type { SessionOptions } from '../../../../../src/training/engine.js';
+import { largestDifference, readVariants, VARIANT_IMAGES } from '../../../../golden/variants/variants.js';
 
 const options: SessionOptions = {
   batchSize: VARIANT_IMAGES,
