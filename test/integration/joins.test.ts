@@ -95,7 +95,8 @@ test('a run answers with all that belongs to it', async () => {
 
 test("a run's log goes on behind its cursor", async () => {
   const { run } = await finishedRun();
-  const page = 'query ($id: ID!, $after: String) { run(id: $id) { logs(first: 2, after: $after) { nodes { message } pageInfo { endCursor } } } }';
+  const page = `query ($id: ID!, $after: String) { run(id: $id) {
+    logs(first: 2, after: $after) { nodes { message } pageInfo { endCursor } } } }`;
   const first = (await platform.graphql(page, { id: run.id })).data.run.logs;
   const second = (await platform.graphql(page, { id: run.id, after: first.pageInfo.endCursor })).data.run.logs;
   expect(second.nodes).toEqual([{ message: 'third' }]);
@@ -127,7 +128,8 @@ test('a model lists its runs and versions, and finds one of them by number and b
 
 test('runs are listed by model, state and tag', async () => {
   const { model, run } = await finishedRun();
-  const list = 'query ($model: String, $status: [RunStatus!], $tag: String) { runs(model: $model, status: $status, tag: $tag) { nodes { id } } }';
+  const list = `query ($model: String, $status: [RunStatus!], $tag: String) {
+    runs(model: $model, status: $status, tag: $tag) { nodes { id } } }`;
   const found = async (variables: object) => (await platform.graphql(list, { ...variables })).data.runs.nodes;
   expect(await found({ model: model.name, status: ['FAILED', 'SUCCEEDED'], tag: 'x' })).toEqual([{ id: run.id }]);
   for (const other of [{ status: ['FAILED'] }, { status: [] }, { tag: 'y' }])
