@@ -95,8 +95,9 @@ function run(native: string, cluster: string, program: string, args: string[], i
   return new Promise((resolve, reject) => {
     const command = [...privileges(native, cluster), '--', file, ...args];
     const child = execFile('setpriv', command, (error, _stdout, stderr) => {
-      const said = stderr.trim().split('\n').findLast((line) => /error|fatal|panic|setpriv/i.test(line));
-      if (error) reject(unavailable(`${program} failed: ${said ?? error.message.split('\n')[0]}`, error));
+      const lines = stderr.trim().split('\n');
+      const said = lines.findLast((line) => /error|fatal|panic/i.test(line)) ?? lines.at(-1);
+      if (error) reject(unavailable(`${program} failed: ${said || error.message}`, error));
       else resolve();
     });
     child.stdin?.on('error', () => undefined).end(input);
