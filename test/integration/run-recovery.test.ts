@@ -1,15 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
-const EPOCHS = 80;
+const EPOCHS = 40;
 const STEPS = EPOCHS * 13;
 let platform: TestPlatform;
 let redis: Redis;
 
 beforeAll(async () => {
-  platform = await startPlatform({ workers: ['datasets'] });
+  platform = await startPlatform({ workers: ['datasets'], env: { TRAINING_THREADS: '1' } });
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
   redis = new Redis(platform.env['REDIS_URL']!);
 });
@@ -20,9 +22,9 @@ afterAll(async () => {
 
 const countTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answer of a query */
-const isWhole = (run: any) => {
-  expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(EPOCHS));
-  expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(STEPS));
+const isWhole = (run: any, epochs = EPOCHS) => {
+  expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(epochs));
+  expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(epochs * 13));
 };
 const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
 
@@ -56,7 +58,7 @@ it('a worker that is asked to end hands its run back at the step it had reached,
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
   await until(async () => (await readRun(platform, id)).step > STEPS / 4, 30_000);
   await first.kill('SIGTERM');
-  expect(await first.ended).toMatchObject({ code: 0 });
+  expect(await first.ended).toBe('exit code 0');
   const handedBack = await readRun(platform, id);
   expect(handedBack).toMatchObject({ status: 'QUEUED', worker: null, attempts: 1 });
 
@@ -65,6 +67,42 @@ it('a worker that is asked to end hands its run back at the step it had reached,
   isWhole(run);
   expect(run.logs.nodes.map(({ message }: any) => message)).toContain(`goes on from step ${handedBack.step} of ${STEPS}`);
   await second.kill('SIGTERM');
+});
+
+it('a worker that was frozen while another took its run up writes nothing of it when it wakes', async () => {
+  const frozen = await platform.startWorker('train');
+  const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
+  await until(async () => (await readRun(platform, id)).step > STEPS / 8, 30_000);
+  process.kill(frozen.pid, 'SIGSTOP');
+  const other = await platform.startWorker('train');
+  await until(async () => (await readRun(platform, id)).attempts === 2, 20_000);
+  process.kill(frozen.pid, 'SIGCONT');
+  const run = await untilOver(platform, id);
+  expect(run).toMatchObject({ status: 'SUCCEEDED', attempts: 2, version: { version: expect.any(Number) } });
+  isWhole(run);
+  await until(async () => frozen.said().includes('was taken up by another worker'), 10_000);
+  await other.kill('SIGTERM');
+  // It is as good a worker as before.
+  expect(await untilOver(platform, await startTiny(platform))).toMatchObject({ status: 'SUCCEEDED' });
+  await frozen.kill('SIGTERM');
+});
+
+it('a run outlives the loss of every database connection, again and again', async () => {
+  const worker = await platform.startWorker('train');
+  const id = await startTiny(platform, { epochs: 12, seed: 3 });
+  const administrator = await connect(databaseUrl('postgres'));
+  const database = new URL(platform.env['DATABASE_URL']!).pathname.slice(1);
+  const isOver = () => readRun(platform, id).then(({ status }) => status !== 'QUEUED' && status !== 'RUNNING', () => false);
+  let times = 0;
+  for (; !(await isOver()); times++) {
+    await administrator.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [database]);
+    await sleep(Math.random() * 400);
+  }
+  expect(times).toBeGreaterThan(5);
+  const run = await untilOver(platform, id);
+  expect(run).toMatchObject({ status: 'SUCCEEDED' });
+  isWhole(run, 12);
+  await worker.kill('SIGTERM');
 });
 
 it('runs whose jobs Redis has lost are queued again within 30 s, waiting or running', async () => {

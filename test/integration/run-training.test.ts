@@ -9,7 +9,7 @@ const STEPS_PER_EPOCH = 13;
 let platform: TestPlatform;
 
 beforeAll(async () => {
-  platform = await startPlatform({ workers: ['train', 'datasets'] });
+  platform = await startPlatform({ workers: ['train', 'datasets'], env: { TRAINING_THREADS: '1' } });
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
 });
 afterAll(() => platform.stop());

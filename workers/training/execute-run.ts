@@ -167,9 +167,19 @@ class Attempt {
 
   /** What an attempt that did not come to its end means for the run and for the job. */
   private async settle(error: unknown): Promise<void> {
-    if (error instanceof RunLostError) return void this.log.warn('the run was taken up by another worker or ended');
+    try {
+      await this.conclude(error);
+    } catch (failure) {
+      if (!(failure instanceof RunLostError)) throw failure;
+      this.log.warn('the run was taken up by another worker, or ended');
+    }
+  }
+
+  private async conclude(error: unknown): Promise<void> {
     if (error instanceof CancelRequested) return this.cancel();
     if (this.deps.shutdown.aborted || isOutage(error)) return this.handBack(error);
+    // No fault of the run's: the job comes back, and the count of fruitless attempts ends it if it always does.
+    if (error instanceof RunLostError || isDatabaseFault(error)) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     this.log.error({ err: error }, 'the run failed');
     this.recorder.log('error', reason);
@@ -204,6 +214,8 @@ class Attempt {
     this.recorder.log('warn', message);
   }
 }
+
+const isDatabaseFault = (error: unknown) => error instanceof Error && /^(Prisma|DriverAdapter)/.test(error.name);
 
 function epochLine(metrics: EpochMetrics, epochs: number): string {
   const { epoch, trainLoss, trainAccuracy, validationLoss, validationAccuracy, imagesPerSecond, seconds } = metrics;
