@@ -16,6 +16,7 @@ import { createPredictor } from './serving/predict.js';
 async function main(): Promise<void> {
   const config = readConfig();
   const logger = createLogger(config.logLevel, { process: 'api' });
+  process.on('uncaughtException', (error) => dieOf(error, logger));
   const metrics = createMetrics();
   const redis = { ...config.redis, onError: (error: Error) => logger.warn({ err: error }, 'redis') };
 
@@ -88,6 +89,12 @@ function stopOnSignal(logger: Logger, steps: readonly Step[]): void {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (received) => void stop(received));
+}
+
+/** A fault that nobody caught leaves the process in no known state: whoever runs it starts another. */
+function dieOf(error: Error, logger: Logger): never {
+  logger.fatal({ err: error }, 'a fault that nobody caught');
+  process.exit(1);
 }
 
 /** An error's own words and those of what caused it, on one line. */

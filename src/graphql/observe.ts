@@ -12,7 +12,7 @@ export interface Observers {
 export interface FinishedOperation {
   readonly context: Context;
   /** Missing where the document is not valid. */
-  readonly definition: OperationDefinitionNode | null | undefined;
+  readonly definition?: OperationDefinitionNode | null | undefined;
   readonly errors: readonly GraphQLFormattedError[];
 }
 
@@ -21,10 +21,12 @@ export function observe({ logger, metrics }: Observers, { context, definition, e
   const operation = rootField(definition);
   const kind = definition?.operation ?? 'invalid';
   const [first] = errors;
-  const code = context.signal.aborted ? 'ABORTED' : String(first?.extensions?.['code'] ?? 'OK');
+  const told = String(first?.extensions?.['code'] ?? 'OK');
+  const code = told !== 'OK' && context.signal.aborted ? 'ABORTED' : told;
   const durationMs = Math.round(performance.now() - context.startedAtMs);
   metrics.operations.inc({ operation, kind, code });
-  metrics.operationSeconds.observe({ operation, kind }, durationMs / 1_000);
+  // How long a subscription lasts is its client's choice.
+  if (kind !== 'subscription') metrics.operationSeconds.observe({ operation, kind }, durationMs / 1_000);
   if (code === 'OK' || code === 'ABORTED') return;
   const { field, correlationId } = first?.extensions ?? {};
   const who = { keyId: context.caller?.keyId, name: definition?.name?.value };

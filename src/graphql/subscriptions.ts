@@ -6,6 +6,7 @@ import {
   type ExecutionArgs,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  type OperationDefinitionNode,
 } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import { makeHandler } from 'graphql-ws/use/@fastify/websocket';
@@ -19,34 +20,55 @@ export interface SubscriptionOptions extends Observers {
   readonly formatError: (error: unknown) => GraphQLFormattedError;
 }
 
-/** A connection, with what tells its operations that it is closed. */
-type Connection = { closed?: AbortController };
+/** A connection: what tells its operations that it is closed, and those under way by the client's id. */
+type Connection = { closed?: AbortController; operations?: Map<string, Operation> };
+
+interface Operation {
+  readonly context: Context;
+  definition?: OperationDefinitionNode;
+  /** Of its newest result. */
+  errors: readonly GraphQLFormattedError[];
+}
 
 /** graphql-transport-ws on the path of HTTP; the key comes in the connection parameters, as `authorization`. */
 export function createSubscriptionHandler(options: SubscriptionOptions): ReturnType<typeof makeHandler> {
   const { formatError, metrics, services } = options;
+  const finish = ({ operations }: Connection, id: string, errors?: readonly GraphQLFormattedError[]) => {
+    const operation = operations?.get(id);
+    if (!operation) return;
+    operations?.delete(id);
+    observe(options, { ...operation, errors: errors ?? operation.errors });
+    if (operation.definition?.operation === 'subscription') metrics.subscriptions.dec();
+  };
+
   return makeHandler<Record<string, unknown>, Connection>({
     isProd: true,
     onConnect: ({ extra }) => {
       extra.closed = new AbortController();
+      extra.operations = new Map();
     },
     onClose: ({ extra }) => extra.closed?.abort(),
-    onSubscribe: ({ connectionParams, extra }, _id, payload) => {
+    onSubscribe: ({ connectionParams, extra }, id, payload) => {
       const signal = extra.closed?.signal ?? AbortSignal.abort();
-      return prepare(options, payload, createContext(services, authorizationOf(connectionParams), signal));
+      const context = createContext(services, authorizationOf(connectionParams), signal);
+      const operation: Operation = { context, errors: [] };
+      extra.operations?.set(id, operation);
+      const prepared = prepare(options, payload, operation);
+      if (operation.definition?.operation === 'subscription') metrics.subscriptions.inc();
+      return prepared;
     },
-    onOperation: (_connection, _id, _payload, { document, operationName, contextValue }, result) => {
-      const errors = 'errors' in result ? (result.errors ?? []).map(formatError) : [];
-      const definition = getOperationAST(document, operationName);
-      observe(options, { context: contextValue as Context, definition, errors });
-      if (definition?.operation === 'subscription') metrics.subscriptions.inc();
+    onNext: ({ extra }, id, _payload, _args, { data = null, errors = [] }) => {
+      const formatted = errors.map(formatError);
+      const operation = extra.operations?.get(id);
+      if (operation) operation.errors = formatted;
+      return formatted.length > 0 ? { data, errors: formatted } : undefined;
     },
-    onComplete: (_connection, _id, { query, operationName }) => {
-      if (getOperationAST(parse(query), operationName)?.operation === 'subscription') metrics.subscriptions.dec();
+    onError: ({ extra }, id, _payload, errors) => {
+      const formatted = errors.map(formatError);
+      finish(extra, id, formatted);
+      return formatted;
     },
-    onNext: (_connection, _id, _payload, _args, { data = null, errors }) =>
-      errors ? { data, errors: errors.map(formatError) } : undefined,
-    onError: (_connection, _id, _payload, errors) => errors.map(formatError),
+    onComplete: ({ extra }, id) => finish(extra, id),
   });
 }
 
@@ -58,7 +80,7 @@ function authorizationOf(parameters: Record<string, unknown> | undefined): unkno
 function prepare(
   { schema }: SubscriptionOptions,
   { query, operationName, variables }: SubscribePayload,
-  contextValue: Context,
+  operation: Operation,
 ): ExecutionArgs | readonly GraphQLError[] {
   try {
     const document = parse(query, { maxTokens: MAX_TOKENS });
@@ -66,10 +88,11 @@ function prepare(
     if (faults.length > 0) return faults;
     const definition = getOperationAST(document, operationName);
     if (!definition) return [new GraphQLError('the document has no such operation')];
+    operation.definition = definition;
     checkLimits({ schema, document, definition, variables: variables ?? {} });
-    return { schema, document, operationName: operationName ?? null, variableValues: variables ?? null, contextValue };
+    const names = { operationName: operationName ?? null, variableValues: variables ?? null };
+    return { schema, document, ...names, contextValue: operation.context };
   } catch (error) {
-    if (error instanceof GraphQLError) return [error];
-    return [new GraphQLError(String(error), { originalError: error as Error })];
+    return [error instanceof GraphQLError ? error : new GraphQLError(String(error), { originalError: error as Error })];
   }
 }

@@ -10,6 +10,7 @@ import { freshBucket } from '../helpers/buckets.js';
 import { databaseUrl, freshDatabase, freshName } from '../helpers/databases.js';
 import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { createDatasetRow, createModelRow } from '../helpers/rows.js';
 
 const MAIN = path.resolve(import.meta.dirname, '../../dist/src/main.js');
 const LIST = '{ models { totalCount } }';
@@ -96,6 +97,28 @@ describe('a process whose stores are there', () => {
     const { data } = await platform.graphql('{ apiKeys { id } }');
     expect(lines[0].keyId).toBe(data.apiKeys[0].id);
     expect(platform.api.said()).not.toContain(platform.adminKey);
+  });
+
+  test('counts a subscription while it is open, and logs one that failed', async () => {
+    const before = linesOf(platform).length;
+    const open = async () => Number(/^residual_graphql_subscriptions (\d+)$/m.exec((await page(platform, '/metrics')).text)?.[1]);
+    const id = await waitingRun(platform);
+    const values = platform.subscribe(`subscription { runProgress(id: "${id}") { status } }`)[Symbol.asyncIterator]();
+    expect((await values.next()).value).toEqual({ runProgress: { status: 'QUEUED' } });
+    expect(await open()).toBe(1);
+    await values.return?.();
+    await vi.waitFor(async () => expect(await open()).toBe(0));
+
+    const failed = async (document: string) => {
+      for await (const _ of platform.subscribe(document)) throw new Error('a value');
+    };
+    await expect(failed('subscription { runProgress(id: "none") { id } }')).rejects.toBeDefined();
+    await expect(failed('subscription { nothing }')).rejects.toBeDefined();
+    expect(await open()).toBe(0);
+    expect(linesOf(platform).slice(before)).toMatchObject([
+      { operation: 'runProgress', kind: 'subscription', code: 'NOT_FOUND', field: 'id', keyId: expect.any(String) },
+      { kind: 'invalid', code: 'BAD_USER_INPUT' },
+    ]);
   });
 
   test('logs the original of a fault of ours, of which the caller learns an id', async () => {
@@ -253,6 +276,15 @@ describe('a process that cannot start says why on one line and ends with 1:', ()
     expect((await platform.graphql(LIST)).data).toEqual({ models: { totalCount: 0 } });
   });
 });
+
+async function waitingRun({ env }: TestPlatform): Promise<string> {
+  const database = connectDatabase(env['DATABASE_URL']!);
+  const [model, dataset] = await Promise.all([createModelRow(database), createDatasetRow(database)]);
+  const run = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 1 };
+  const { id } = await database.trainingRun.create({ data: run });
+  await database.$disconnect();
+  return id;
+}
 
 async function takenPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
