@@ -40,11 +40,21 @@ async function main(): Promise<void> {
     shutdown.abort(new Error('the worker is shut down'));
     setTimeout(() => hurry.abort(shutdown.signal.reason), HURRY_AFTER_MS).unref();
   });
-  closing.push(() => database.$disconnect(), () => events.close(), () => queue.close());
+  closing.push(
+    () => database.$disconnect(),
+    () => events.close(),
+    () => queue.close(),
+  );
   await patiently(() => migrateDatabase(config.database.url));
   await patiently(() => objects.ensureBucket());
 
-  const worker = { id: randomUUID(), host: config.worker.host, engine: engine.name, device: engine.device, runId: null as string | null };
+  const worker = {
+    id: randomUUID(),
+    host: config.worker.host,
+    engine: engine.name,
+    device: engine.device,
+    runId: null as string | null,
+  };
   const report = () => reportWorker({ database }, worker);
   await patiently(report);
   closing.push(() => removeWorker({ database }, worker.id));
@@ -63,7 +73,11 @@ async function main(): Promise<void> {
   const jobs = startJobWorker(redis, 'train', ({ runId }) => executeRun(deps, runId));
   closing.push(() => jobs.close());
   if (config.worker.httpPort !== undefined) {
-    const health = await answerHealth(config.worker.httpPort, metrics, async () => void (await database.$queryRaw`SELECT 1`));
+    const health = await answerHealth(
+      config.worker.httpPort,
+      metrics,
+      async () => void (await database.$queryRaw`SELECT 1`),
+    );
     closing.push(() => health.close());
   }
   await jobs.ready();
@@ -93,14 +107,15 @@ function every(milliseconds: number, work: () => Promise<unknown>, log: Logger):
   };
 }
 
-/** What was opened last is closed first, each step whether or not the one before failed. A second signal ends at once. */
+/** What was opened last is closed first, each step even if the one before failed. A second signal ends at once. */
 function stopOnSignal(log: Logger, steps: Step[], begin: () => void): void {
   const stop = async (signal: NodeJS.Signals) => {
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ signal }, 'stopping');
     begin();
-    for (const step of steps.toReversed()) await step().catch((error: unknown) => log.error({ err: error }, 'a step of stopping failed'));
+    for (const step of steps.toReversed())
+      await step().catch((error: unknown) => log.error({ err: error }, 'a step of stopping failed'));
     log.info('stopped');
     process.exit(0);
   };
@@ -109,6 +124,8 @@ function stopOnSignal(log: Logger, steps: Step[], begin: () => void): void {
 
 main().catch((error: unknown) => {
   if (stopping) return;
-  process.stderr.write(`residual: the training worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `residual: the training worker cannot start: ${error instanceof Error ? error.message : String(error)}\n`,
+  );
   process.exit(1);
 });

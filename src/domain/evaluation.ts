@@ -32,7 +32,14 @@ export interface Tally {
 }
 
 export function createTally(numClasses: number): Tally {
-  return { numClasses, images: 0, lossSum: 0, correct: 0, inTop5: 0, confusion: new Uint32Array(numClasses * numClasses) };
+  return {
+    numClasses,
+    images: 0,
+    lossSum: 0,
+    correct: 0,
+    inTop5: 0,
+    confusion: new Uint32Array(numClasses * numClasses),
+  };
 }
 
 /** Adds a batch. `logits`: (N, K) row-major with K = tally.numClasses; `labels`: (N). */
@@ -53,7 +60,9 @@ export function addLogits(tally: Tally, logits: Float32Array, labels: ArrayLike<
 
 export function summariseTally(tally: Tally, classNames: readonly string[]): Evaluation {
   const { numClasses, images } = tally;
-  const confusion = classNames.map((_, label) => [...tally.confusion.subarray(label * numClasses, (label + 1) * numClasses)]);
+  const confusion = classNames.map((_, label) => [
+    ...tally.confusion.subarray(label * numClasses, (label + 1) * numClasses),
+  ]);
   return {
     loss: tally.lossSum / images,
     accuracy: tally.correct / images,

@@ -1,6 +1,9 @@
 import { badInput } from '../errors.js';
 
-/** A training plan: what `startTraining` was asked for with every default filled in. It is stored with the run and alone decides it. */
+/**
+ * A training plan: what `startTraining` was asked for with every default filled in. It is stored with the run and alone
+ * decides it.
+ */
 export interface TrainingPlan {
   readonly epochs: number;
   readonly batchSize: number;
@@ -123,8 +126,10 @@ function normaliseAugmentation(input: NonNullable<PlanInput['augmentation']>, pr
 }
 
 function milestones(field: string, kind: SchedulePlan['kind'], given: readonly number[]): readonly number[] {
-  if (kind !== 'STEP' && given.length > 0) throw badInput(field, `milestones belong to the STEP schedule, not to ${kind}`);
-  if (kind === 'STEP' && given.length === 0) throw badInput(field, 'the STEP schedule needs the epochs at which the rate falls');
+  if (kind !== 'STEP' && given.length > 0)
+    throw badInput(field, `milestones belong to the STEP schedule, not to ${kind}`);
+  if (kind === 'STEP' && given.length === 0)
+    throw badInput(field, 'the STEP schedule needs the epochs at which the rate falls');
   const ascending = given.every((epoch, index) => Number.isFinite(epoch) && epoch > (given[index - 1] ?? 0));
   if (!ascending) throw badInput(field, `must be epochs above 0 in ascending order, not [${given.join(', ')}]`);
   return [...given];

@@ -1,8 +1,8 @@
 /**
  * The states of a run, and which may follow which.
  *
- * Every write is compare-and-set: it names the states it may start from (`statesBefore`), and a worker's writes name the
- * attempt as well, so that of two that race one is refused.
+ * Every write is compare-and-set: it names the states it may start from (`statesBefore`), and a worker's writes name
+ * the attempt as well, so that of two that race one is refused.
  */
 export type RunStatus = 'QUEUED' | 'RUNNING' | 'PAUSED' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
 
@@ -21,7 +21,8 @@ export const RUN_STATUSES = Object.keys(NEXT) as RunStatus[];
 export const canFollow = (before: RunStatus, after: RunStatus): boolean => NEXT[before].includes(after);
 
 /** The states that a run may be in when it is set to `status`. */
-export const statesBefore = (status: RunStatus): RunStatus[] => RUN_STATUSES.filter((before) => canFollow(before, status));
+export const statesBefore = (status: RunStatus): RunStatus[] =>
+  RUN_STATUSES.filter((before) => canFollow(before, status));
 
 /** Nothing follows: the run keeps its result or its failure for good. */
 export const isFinished = (status: RunStatus): boolean => NEXT[status].length === 0;

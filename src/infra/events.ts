@@ -8,7 +8,7 @@ import { connectRedis, type RedisConfig } from './queue.js';
 export interface EventBus {
   /** Never throws: news that does not get through is dropped. `payload`: plain JSON. */
   publish(channel: string, payload: unknown): Promise<void>;
-  /** Payloads published after the call, until `signal` or `close`. A slow reader finds only the newest `BACKLOG` of them. */
+  /** Payloads published after the call, until `signal` or `close`. A slow reader finds only the newest `BACKLOG`. */
   subscribe(channel: string, signal: AbortSignal): AsyncIterable<unknown>;
   close(): Promise<void>;
 }

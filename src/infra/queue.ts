@@ -19,14 +19,19 @@ export interface RedisConfig {
 const DEADLINE_MS = 2_000;
 const CONNECT_WAIT_MS = 1_500;
 
-/** How a connection behaves while Redis is away: `bounded` fails a command in at most 1.5 s, `patient` waits for its return. */
+/** While Redis is away, a `bounded` connection fails a command in at most 1.5 s, a `patient` one waits for its return. */
 export function connectRedis(url: string, manner: 'bounded' | 'patient'): Redis {
   const reconnect: RedisOptions = {
     connectTimeout: CONNECT_WAIT_MS,
     retryStrategy: (attempt) => Math.min(100 * attempt, 1_000),
   };
   return manner === 'bounded'
-    ? new Redis(url, { ...reconnect, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: CONNECT_WAIT_MS })
+    ? new Redis(url, {
+        ...reconnect,
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 1,
+        commandTimeout: CONNECT_WAIT_MS,
+      })
     : new Redis(url, { ...reconnect, maxRetriesPerRequest: null });
 }
 
@@ -36,7 +41,7 @@ export interface QueueCounts {
   readonly active: number;
 }
 
-/** BullMQ runs 0 first of all, then 1, 2, 3 … ; ours runs larger numbers first, so every job gets a number from 1 up. */
+/** BullMQ runs 0 first of all, then 1, 2, 3 …; ours runs larger numbers first, so every job gets one from 1 up. */
 const MIDDLE_PRIORITY = 2 ** 20;
 /** Priorities lie in [-MAX_PRIORITY, MAX_PRIORITY]; BullMQ's end at 2^21. */
 export const MAX_PRIORITY = 1_000_000;
@@ -83,9 +88,12 @@ export class JobQueue {
   }
 
   async counts(name: JobName): Promise<QueueCounts> {
-    const { wait = 0, prioritized = 0, delayed = 0, active = 0 } = await this.ask(name, (queue) =>
-      queue.getJobCounts('wait', 'prioritized', 'delayed', 'active'),
-    );
+    const {
+      wait = 0,
+      prioritized = 0,
+      delayed = 0,
+      active = 0,
+    } = await this.ask(name, (queue) => queue.getJobCounts('wait', 'prioritized', 'delayed', 'active'));
     return { waiting: wait + prioritized + delayed, active };
   }
 
@@ -104,7 +112,7 @@ export class JobQueue {
     return this.bounded(async () => use(await this.queue(name)));
   }
 
-  /** A `Queue` that meets a dead connection while it starts stays dead for good, so it is made once there is a live one. */
+  /** A `Queue` that starts on a dead connection stays dead for good, so it is made once there is a live one. */
   private async queue(name: JobName): Promise<Queue> {
     const known = this.queues.get(name);
     if (known) return known;
@@ -176,7 +184,8 @@ export function startJobWorker<N extends JobName>(
   // BullMQ makes a signal only for a processor that declares three parameters.
   const processor = async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<void> => {
     const parsed = JOBS[name].payload.safeParse(job.data);
-    if (!parsed.success) return config.onError?.(new Error(`job ${job.id}: payload not understood: ${parsed.error.message}`));
+    if (!parsed.success)
+      return config.onError?.(new Error(`job ${job.id}: payload not understood: ${parsed.error.message}`));
     try {
       await handler(parsed.data as JobPayload<N>, { jobId: job.id!, signal: signal ?? new AbortController().signal });
     } catch (error) {

@@ -22,7 +22,10 @@ export interface NewVersion {
 export async function publishVersion(transaction: Transaction, version: NewVersion): Promise<ModelVersion> {
   // Versions of a model are numbered one at a time.
   await transaction.$queryRaw`SELECT id FROM "Model" WHERE id = ${version.modelId} FOR UPDATE`;
-  const { _max: last } = await transaction.modelVersion.aggregate({ where: { modelId: version.modelId }, _max: { version: true } });
+  const { _max: last } = await transaction.modelVersion.aggregate({
+    where: { modelId: version.modelId },
+    _max: { version: true },
+  });
   return transaction.modelVersion.create({
     data: {
       modelId: version.modelId,

@@ -24,10 +24,16 @@ export async function recordCheckpoint(
 ): Promise<void> {
   const row = { epoch, sha256, bytes, createdAt: new Date() };
   const dropped = await recorder.write(async (transaction) => {
-    await transaction.checkpoint.upsert({ where: { runId_step: { runId, step } }, create: { runId, step, ...row }, update: row });
+    await transaction.checkpoint.upsert({
+      where: { runId_step: { runId, step } },
+      create: { runId, step, ...row },
+      update: row,
+    });
     await transaction.trainingRun.update({ where: { id: runId }, data: { fruitless: 0 } });
     const old = await transaction.checkpoint.findMany({ where: { runId }, orderBy: { step: 'desc' }, skip: KEPT });
-    await transaction.checkpoint.deleteMany({ where: { runId, step: { in: old.map((checkpoint) => checkpoint.step) } } });
+    await transaction.checkpoint.deleteMany({
+      where: { runId, step: { in: old.map((checkpoint) => checkpoint.step) } },
+    });
     return old;
   });
   await removeObjects(deps, dropped);
@@ -43,7 +49,11 @@ export function readCheckpoints({ database }: Pick<Deps, 'database'>, runId: str
  * @param epoch complete epochs
  * @throws RunLostError
  */
-export async function rewindRun(recorder: RunRecorder, runId: string, { step, epoch }: { step: number; epoch: number }): Promise<void> {
+export async function rewindRun(
+  recorder: RunRecorder,
+  runId: string,
+  { step, epoch }: { step: number; epoch: number },
+): Promise<void> {
   await recorder.write(async (transaction) => {
     await transaction.stepMetric.deleteMany({ where: { runId, step: { gt: step } } });
     await transaction.epochMetric.deleteMany({ where: { runId, epoch: { gt: epoch } } });

@@ -15,7 +15,10 @@ export type Claim =
 /** Takes a waiting run, or one whose worker is dead, for `workerId`: the attempt counts up, and its writes carry it. */
 export async function claimRun({ database }: { database: Database }, runId: string, workerId: string): Promise<Claim> {
   if (!(await takeRow(database, runId, workerId))) return whyNot(database, runId);
-  const run = await database.trainingRun.findUniqueOrThrow({ where: { id: runId }, include: { model: true, dataset: true } });
+  const run = await database.trainingRun.findUniqueOrThrow({
+    where: { id: runId },
+    include: { model: true, dataset: true },
+  });
   if (run.fruitless <= MAX_FRUITLESS_ATTEMPTS) return { kind: 'claimed', run };
   const failure = `given up: ${MAX_FRUITLESS_ATTEMPTS} attempts in a row ended with the worker's death and without a new checkpoint`;
   await failRun({ database }, { runId, attempt: run.attempt }, failure);

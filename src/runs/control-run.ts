@@ -9,8 +9,8 @@ import { findRun } from './read-runs.js';
 import { runChannel } from './watch-runs.js';
 
 /**
- * A waiting run is cancelled at once. Of a running one it is *asked*: its worker reads that with its next heartbeat, stops
- * between two steps and sets CANCELLED.
+ * A waiting run is cancelled at once. Of a running one it is *asked*: its worker reads that with its next heartbeat,
+ * stops between two steps and sets CANCELLED.
  * @throws NOT_FOUND; CONFLICT where the run is over.
  */
 export async function cancelRun(

@@ -39,7 +39,7 @@ export function cancelIdleRun({ database }: Deps, runId: string): Promise<boolea
   return move(database, { id: runId, OR: idle }, 'CANCELLED');
 }
 
-/** Back into the queue, by a worker that is shut down or cannot go on for now; the attempt does not count as fruitless. */
+/** Back into the queue, by a worker that is shut down or cannot go on; the attempt does not count as fruitless. */
 export async function handBackRun({ database }: Deps, owner: Ownership): Promise<boolean> {
   if (await move(database, { ...owned(owner), requestedState: 'CANCEL' }, 'CANCELLED')) return true;
   return move(database, owned(owner), 'QUEUED', { workerId: null, fruitless: { decrement: 1 } });
@@ -49,7 +49,11 @@ interface Deps {
   readonly database: Database | Transaction;
 }
 
-const owned = ({ runId, attempt }: Ownership): Prisma.TrainingRunWhereInput => ({ id: runId, attempt, status: 'RUNNING' });
+const owned = ({ runId, attempt }: Ownership): Prisma.TrainingRunWhereInput => ({
+  id: runId,
+  attempt,
+  status: 'RUNNING',
+});
 
 async function move(
   database: Database | Transaction,

@@ -15,8 +15,8 @@ export class RunLostError extends Error {
 }
 
 /**
- * The fence: `write` happens only while this attempt has the run. Renews the heartbeat, whose row lock keeps others from
- * taking the run up until the transaction ends.
+ * The fence: `write` happens only while this attempt has the run. Renews the heartbeat, whose row lock keeps others
+ * from taking the run up until the transaction ends.
  * @throws RunLostError, and then nothing was written.
  */
 export async function writeAsOwner<T>(

@@ -20,7 +20,11 @@ export interface RunFilter {
 }
 
 /** The newest first. */
-export function listRuns({ database }: Deps, { model, status, tag }: RunFilter, page: PageArguments): Promise<Page<TrainingRun>> {
+export function listRuns(
+  { database }: Deps,
+  { model, status, tag }: RunFilter,
+  page: PageArguments,
+): Promise<Page<TrainingRun>> {
   const where = {
     ...(model != null && { model: { name: model } }),
     ...(status != null && { status: { in: [...status] } }),
@@ -34,7 +38,10 @@ export function listRuns({ database }: Deps, { model, status, tag }: RunFilter, 
 }
 
 /** 1 for the run that is taken up next; null where it does not wait. */
-export async function queuePosition({ database }: Deps, { status, priority, number }: TrainingRun): Promise<number | null> {
+export async function queuePosition(
+  { database }: Deps,
+  { status, priority, number }: TrainingRun,
+): Promise<number | null> {
   if (status !== 'QUEUED') return null;
   const ahead = await database.trainingRun.count({
     where: { status: 'QUEUED', OR: [{ priority: { gt: priority } }, { priority, number: { lt: number } }] },

@@ -25,8 +25,8 @@ export interface RecorderOptions {
 const ROWS_AT_ONCE = 2_000;
 
 /**
- * Writes what a run does, once a second: its heartbeat, how far it is, its steps and its log. Where the database is away
- * for a while everything is kept and written when it is back.
+ * Writes what a run does, once a second: its heartbeat, how far it is, its steps and its log. Where the database is
+ * away for a while everything is kept and written when it is back.
  */
 export class RunRecorder {
   private steps: StepRecord[] = [];
@@ -70,7 +70,9 @@ export class RunRecorder {
   /** What computes it. @throws RunLostError */
   async engine(engine: EngineKind, precision: PrecisionKind): Promise<void> {
     const { runId } = this.options.owner;
-    await this.write((transaction) => transaction.trainingRun.update({ where: { id: runId }, data: { engine, precision } }));
+    await this.write((transaction) =>
+      transaction.trainingRun.update({ where: { id: runId }, data: { engine, precision } }),
+    );
   }
 
   /** What else only the owner may write, behind what is waiting; over outages, until `signal`. @throws RunLostError */
@@ -131,7 +133,11 @@ export class RunRecorder {
     }
   }
 
-  private async writeProgress(transaction: Transaction, steps: readonly StepRecord[], lines: RunRecorder['lines']): Promise<void> {
+  private async writeProgress(
+    transaction: Transaction,
+    steps: readonly StepRecord[],
+    lines: RunRecorder['lines'],
+  ): Promise<void> {
     const { runId } = this.options.owner;
     const { requestedState } = await transaction.trainingRun.update({
       where: { id: runId },

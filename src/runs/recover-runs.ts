@@ -7,15 +7,18 @@ export const RECOVER_EVERY_MS = 10_000;
 const AT_ONCE = 500;
 
 /**
- * Queues every run that waits or whose worker is dead, the oldest first. Queueing one whose job is there changes nothing,
- * so only those whose job was lost are put back.
+ * Queues every run that waits or whose worker is dead, the oldest first. Queueing one whose job is there changes
+ * nothing, so only those whose job was lost are put back.
  */
 export async function recoverRuns({ database, queue }: { database: Database; queue: JobQueue }): Promise<void> {
   const deadSince = new Date(Date.now() - OWNER_DEAD_AFTER_MS);
   let after = 0;
   for (;;) {
     const runs = await database.trainingRun.findMany({
-      where: { number: { gt: after }, OR: [{ status: 'QUEUED' }, { status: 'RUNNING', heartbeatAt: { lt: deadSince } }] },
+      where: {
+        number: { gt: after },
+        OR: [{ status: 'QUEUED' }, { status: 'RUNNING', heartbeatAt: { lt: deadSince } }],
+      },
       select: { id: true, number: true, priority: true },
       orderBy: { number: 'asc' },
       take: AT_ONCE,

@@ -61,7 +61,10 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
 function normaliseConfig(input: StartRunInput): RunConfig {
   const priority = input.priority ?? 0;
   if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY)
-    throw badInput('input.priority', `must be a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}, not ${priority}`);
+    throw badInput(
+      'input.priority',
+      `must be a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}, not ${priority}`,
+    );
   const tags = [...new Set(input.tags ?? [])];
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
   tags.forEach((tag, index) => text(`input.tags.${index}`, tag));
@@ -72,7 +75,8 @@ function normaliseConfig(input: StartRunInput): RunConfig {
 /** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
 function text(field: string, value: string | null): string | null {
   if (value !== null && !/^[^\p{Cc}]+$/u.test(value)) throw badInput(field, 'must be printable text');
-  if (value !== null && value.length > MAX_TEXT_LENGTH) throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);
+  if (value !== null && value.length > MAX_TEXT_LENGTH)
+    throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);
   return value;
 }
 
@@ -85,17 +89,27 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
   if (shapeOf(dataset) !== shapeOf(model))
     throw badInput('input.dataset', `${name} has images of ${shapeOf(dataset)}, ${model.name} takes ${shapeOf(model)}`);
   if (dataset.classNames.length !== model.classNames.length)
-    throw badInput('input.dataset', `${name} has ${dataset.classNames.length} classes, ${model.name} ${model.classNames.length}`);
+    throw badInput(
+      'input.dataset',
+      `${name} has ${dataset.classNames.length} classes, ${model.name} ${model.classNames.length}`,
+    );
   if (plan.batchSize > dataset.trainSize)
-    throw badInput('input.batchSize', `must be at most the ${dataset.trainSize} training images of ${name}, not ${plan.batchSize}`);
+    throw badInput(
+      'input.batchSize',
+      `must be at most the ${dataset.trainSize} training images of ${name}, not ${plan.batchSize}`,
+    );
   const side = Math.min(model.height, model.width);
   if (plan.augmentation.cropPadding > side)
-    throw badInput('input.augmentation.cropPadding', `must be at most the image's ${side} pixels, not ${plan.augmentation.cropPadding}`);
+    throw badInput(
+      'input.augmentation.cropPadding',
+      `must be at most the image's ${side} pixels, not ${plan.augmentation.cropPadding}`,
+    );
   if (totalSteps(plan, dataset) > MAX_STEPS)
     throw badInput('input.epochs', `makes ${totalSteps(plan, dataset)} steps, of which a run has at most ${MAX_STEPS}`);
 }
 
-const totalSteps = (plan: TrainingPlan, dataset: Dataset) => plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
+const totalSteps = (plan: TrainingPlan, dataset: Dataset) =>
+  plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
 
 async function insertRun(
   database: Database,

@@ -64,7 +64,10 @@ function ringOn(news: AsyncIterable<unknown>): Bell {
   void listen();
   return {
     async next(milliseconds, signal) {
-      if (!rung) await sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(() => undefined);
+      if (!rung)
+        await sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(
+          () => undefined,
+        );
       rung = false;
       waiting = new AbortController();
     },

@@ -42,7 +42,12 @@ export function* trainingBatches(
 }
 
 /** A whole split in its own order, as it is. */
-export function* evaluationBatches(data: DataSource, split: Split, normalisation: Normalisation, batchSize: number): Generator<Batch> {
+export function* evaluationBatches(
+  data: DataSource,
+  split: Split,
+  normalisation: Normalisation,
+  batchSize: number,
+): Generator<Batch> {
   const order = Uint32Array.from({ length: data.size(split) }, (_, index) => index);
   yield* batches(data, split, normalisation, order, batchSize);
 }

@@ -35,7 +35,12 @@ export interface Checkpoint {
 
 /** A checkpoint as named arrays and text, which any container of tensors can hold. */
 export interface PackedCheckpoint {
-  readonly tensors: readonly { readonly name: string; readonly type: 'F32'; readonly shape: readonly [number]; readonly data: Float32Array }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly type: 'F32';
+    readonly shape: readonly [number];
+    readonly data: Float32Array;
+  }[];
   readonly metadata: Record<string, string>;
 }
 
@@ -49,12 +54,19 @@ const PREFIX = { tensors: 'model.', optimizerState: 'optimizer.' } as const;
 
 /** What decides every number of a run: a checkpoint goes on under the same plan and network only. */
 export function fingerprint(plan: TrainingPlan, graph: Graph): string {
-  return createHash('sha256').update(JSON.stringify([plan, graph])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([plan, graph]))
+    .digest('hex');
 }
 
 export function packCheckpoint(checkpoint: Checkpoint, belongsTo: string): PackedCheckpoint {
   const pack = (map: TensorMap, prefix: string) =>
-    [...map].map(([name, data]) => ({ name: prefix + name, type: 'F32' as const, shape: [data.length] as const, data }));
+    [...map].map(([name, data]) => ({
+      name: prefix + name,
+      type: 'F32' as const,
+      shape: [data.length] as const,
+      data,
+    }));
   return {
     tensors: [...pack(checkpoint.tensors, PREFIX.tensors), ...pack(checkpoint.optimizerState, PREFIX.optimizerState)],
     metadata: {
@@ -73,7 +85,8 @@ export function unpackCheckpoint(
   metadata: Readonly<Record<string, string>>,
   belongsTo: string,
 ): Checkpoint {
-  if (metadata['format'] !== FORMAT) throw new ForeignCheckpointError(`checkpoint of format ${metadata['format']}, not ${FORMAT}`);
+  if (metadata['format'] !== FORMAT)
+    throw new ForeignCheckpointError(`checkpoint of format ${metadata['format']}, not ${FORMAT}`);
   if (metadata['fingerprint'] !== belongsTo) throw new ForeignCheckpointError('checkpoint of another plan or network');
   const all = [...tensors];
   const unpack = (prefix: string) =>

@@ -68,7 +68,12 @@ export interface TrainingSignals {
 
 export type TrainingResult =
   | { readonly outcome: 'paused' }
-  | { readonly outcome: 'finished'; readonly step: number; readonly tensors: TensorMap; readonly evaluation: Evaluation };
+  | {
+      readonly outcome: 'finished';
+      readonly step: number;
+      readonly tensors: TensorMap;
+      readonly evaluation: Evaluation;
+    };
 
 /** The loss is no number any more, and no later step can mend it. */
 export class TrainingDivergedError extends Error {
@@ -228,7 +233,7 @@ class Loop {
   }
 }
 
-/** Makes the next batch while `computing` runs; where that fails, the engine is done with its buffers before we leave. */
+/** Makes the next batch while `computing` runs; where that fails, the engine is done with its buffers first. */
 async function prepared(computing: Promise<unknown>, batches: Generator<Batch>): Promise<IteratorResult<Batch>> {
   try {
     return batches.next();

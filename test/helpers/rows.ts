@@ -9,10 +9,15 @@ export function createModelRow(database: Database, name = 'tiny'): Promise<Model
   const inputShape = { height: SIDE, width: SIDE, channels: 1 };
   const architecture = { stem: { kind: 'CONV3X3', width: 8 }, stages: [{ blocks: 1, width: 8, stride: 1 }] } as const;
   const definition = normaliseNetwork({ architecture, inputShape, numClasses: CLASS_NAMES.length });
-  return database.model.create({ data: { name, definition: definition as unknown as Prisma.InputJsonObject, ...inputShape, classNames: CLASS_NAMES } });
+  return database.model.create({
+    data: { name, definition: definition as unknown as Prisma.InputJsonObject, ...inputShape, classNames: CLASS_NAMES },
+  });
 }
 
-export function createDatasetRow(database: Database, more: Partial<Prisma.DatasetUncheckedCreateInput> = {}): Promise<Dataset> {
+export function createDatasetRow(
+  database: Database,
+  more: Partial<Prisma.DatasetUncheckedCreateInput> = {},
+): Promise<Dataset> {
   return database.dataset.create({
     data: {
       name: 'shapes', version: 1, format: 'IDX', status: 'READY', classNames: CLASS_NAMES, sha256: '0'.repeat(64), bytes: 1,

@@ -5,7 +5,11 @@ import { CLASS_NAMES, drawImages, encodeIdx, SIDE } from './shapes-data.js';
 /** What a user does to get a run going, against a running platform. */
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- each test knows what it asked for */
-export async function ask(platform: TestPlatform, query: string, variables: Record<string, unknown> = {}): Promise<any> {
+export async function ask(
+  platform: TestPlatform,
+  query: string,
+  variables: Record<string, unknown> = {},
+): Promise<any> {
   const { data, errors } = await platform.graphql(query, variables);
   if (errors) throw new Error(JSON.stringify(errors));
   return data;
@@ -15,7 +19,11 @@ export async function ask(platform: TestPlatform, query: string, variables: Reco
 export async function uploadShapes(platform: TestPlatform, trainImages = 203, testImages = 50): Promise<void> {
   const { createDataset } = await ask(
     platform,
-    'mutation ($names: [String!]) { createDataset(input: { name: "shapes", format: IDX, classNames: $names }) { dataset { id } uploads { file url method headers } } }',
+    `mutation ($names: [String!]) {
+      createDataset(input: { name: "shapes", format: IDX, classNames: $names }) {
+        dataset { id } uploads { file url method headers }
+      }
+    }`,
     { names: CLASS_NAMES },
   );
   const splits = { train: encodeIdx(drawImages(trainImages, 1)), t10k: encodeIdx(drawImages(testImages, 2)) };
@@ -38,7 +46,10 @@ export async function defineTiny(platform: TestPlatform, name = 'tiny'): Promise
   await ask(platform, 'mutation ($input: DefineModelInput!) { defineModel(input: $input) { id } }', {
     input: {
       name,
-      architecture: { block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 }, stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }] },
+      architecture: {
+        block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 },
+        stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }],
+      },
       inputShape: { height: SIDE, width: SIDE, channels: 1 },
       classNames: CLASS_NAMES,
     },
@@ -47,8 +58,20 @@ export async function defineTiny(platform: TestPlatform, name = 'tiny'): Promise
 
 /** The id of a new run of `tiny` on `shapes`. */
 export async function startTiny(platform: TestPlatform, more: Record<string, unknown> = {}): Promise<string> {
-  const input = { model: 'tiny', dataset: 'shapes', epochs: 3, batchSize: 16, optimizer: { learningRate: 0.05 }, precision: 'FLOAT32', ...more };
-  const { startTraining } = await ask(platform, 'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }', { input });
+  const input = {
+    model: 'tiny',
+    dataset: 'shapes',
+    epochs: 3,
+    batchSize: 16,
+    optimizer: { learningRate: 0.05 },
+    precision: 'FLOAT32',
+    ...more,
+  };
+  const { startTraining } = await ask(
+    platform,
+    'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }',
+    { input },
+  );
   return startTraining.id;
 }
 
@@ -70,7 +93,10 @@ const RUN = `query ($id: ID!) { run(id: $id) {
 /** The run as it is once it is over. */
 export async function untilOver(platform: TestPlatform, id: string, timeoutMs = 60_000): Promise<any> {
   let run: any;
-  await until(async () => ['SUCCEEDED', 'FAILED', 'CANCELLED'].includes((run = await readRun(platform, id)).status), timeoutMs);
+  await until(
+    async () => ['SUCCEEDED', 'FAILED', 'CANCELLED'].includes((run = await readRun(platform, id)).status),
+    timeoutMs,
+  );
   return run;
 }
 

@@ -21,7 +21,10 @@ async function startRedis() {
 async function canConnect(): Promise<boolean> {
   const { connect } = await import('node:net');
   const socket = connect(port, '127.0.0.1');
-  const answer = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false);
+  const answer = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    once(socket, 'error').then(() => false),
+  ]).catch(() => false);
   socket.destroy();
   return answer;
 }
@@ -128,7 +131,14 @@ describe('jobs', () => {
     await stopRedis();
     await sleep(1_500);
     await startRedis();
-    await vi.waitUntil(async () => queue.enqueue('train', run('after')).then(() => true, () => false), { timeout: 10_000 });
+    await vi.waitUntil(
+      async () =>
+        queue.enqueue('train', run('after')).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
+    );
     await vi.waitUntil(() => seen.includes('after'), { timeout: 15_000 });
     await worker.close();
     await queue.close();
@@ -155,7 +165,14 @@ describe('with Redis away, the queue says so within two seconds', () => {
     ]);
     await startRedis();
     for (const queue of [known, fromTheStart]) {
-      await vi.waitUntil(async () => queue.enqueue('train', run('again')).then(() => true, () => false), { timeout: 10_000 });
+      await vi.waitUntil(
+        async () =>
+          queue.enqueue('train', run('again')).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 10_000 },
+      );
       await queue.close();
     }
   });
@@ -165,11 +182,22 @@ describe('with Redis away, the queue says so within two seconds', () => {
     await known.enqueue('train', run('x'));
     redis.kill('SIGSTOP');
     try {
-      await Promise.all([refused(known.enqueue('train', run('y'))), refused(known.check()), refused(createJobQueue(fresh()).check())]);
+      await Promise.all([
+        refused(known.enqueue('train', run('y'))),
+        refused(known.check()),
+        refused(createJobQueue(fresh()).check()),
+      ]);
     } finally {
       redis.kill('SIGCONT');
     }
-    await vi.waitUntil(async () => known.check().then(() => true, () => false), { timeout: 10_000 });
+    await vi.waitUntil(
+      async () =>
+        known.check().then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
+    );
     await known.close();
   });
 
@@ -220,7 +248,10 @@ describe('events', () => {
     await stopRedis();
     await bus.publish('run:1', 'lost');
     await startRedis();
-    await vi.waitUntil(async () => (await bus.publish('run:1', 'again'), got.length > 0), { timeout: 10_000, interval: 200 });
+    await vi.waitUntil(async () => (await bus.publish('run:1', 'again'), got.length > 0), {
+      timeout: 10_000,
+      interval: 200,
+    });
     expect(got[0]).toBe('again');
     await bus.close();
     await reader;

@@ -48,7 +48,16 @@ afterAll(async () => {
 
 const input = () => ({ model: model.name, dataset: dataset.name, epochs: 2, batchSize: 16 });
 const start = (more = {}) => startRun({ database, queue }, { ...input(), ...more });
-const evaluation = { loss: 1, accuracy: 0.5, top5Accuracy: null, confusion: [[1, 0], [0, 1]], perClass: [] };
+const evaluation = {
+  loss: 1,
+  accuracy: 0.5,
+  top5Accuracy: null,
+  confusion: [
+    [1, 0],
+    [0, 1],
+  ],
+  perClass: [],
+};
 
 /** As if the worker had gone without a word. */
 const silence = (id: string) =>
@@ -63,7 +72,9 @@ async function claimed(run: TrainingRun, workerId = 'w'): Promise<{ runId: strin
 describe('a run is taken up', () => {
   it('by one of many workers that reach for it at once', async () => {
     const run = await start();
-    const claims = await Promise.all(Array.from({ length: 20 }, (_, index) => claimRun({ database }, run.id, `w${index}`)));
+    const claims = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => claimRun({ database }, run.id, `w${index}`)),
+    );
     expect(claims.filter(({ kind }) => kind === 'claimed')).toHaveLength(1);
     expect(claims.filter(({ kind }) => kind === 'held')).toHaveLength(19);
     expect(await findRun({ database }, run.id)).toMatchObject({ status: 'RUNNING', attempt: 1 });
@@ -91,12 +102,16 @@ describe('a run is taken up', () => {
       await silence(run.id);
     }
     expect(await claimRun({ database }, run.id, 'w')).toEqual({ kind: 'over' });
-    expect(await findRun({ database }, run.id)).toMatchObject({ status: 'FAILED', failure: expect.stringContaining('given up') });
+    expect(await findRun({ database }, run.id)).toMatchObject({
+      status: 'FAILED',
+      failure: expect.stringContaining('given up'),
+    });
   });
 
   it('however often it was handed back in good order', async () => {
     const run = await start();
-    for (let attempt = 1; attempt <= 3 * MAX_FRUITLESS_ATTEMPTS; attempt++) await handBackRun({ database }, await claimed(run));
+    for (let attempt = 1; attempt <= 3 * MAX_FRUITLESS_ATTEMPTS; attempt++)
+      await handBackRun({ database }, await claimed(run));
     expect(await findRun({ database }, run.id)).toMatchObject({ status: 'QUEUED', workerId: null });
   });
 });
@@ -108,7 +123,11 @@ describe('a worker that has lost its run', () => {
     await silence(run.id);
     const current = await claimed(run, 'other');
 
-    await expect(writeAsOwner(database, old, (tx) => tx.logLine.create({ data: { runId: run.id, level: 'info', message: 'late' } }))).rejects.toThrow(RunLostError);
+    await expect(
+      writeAsOwner(database, old, (tx) =>
+        tx.logLine.create({ data: { runId: run.id, level: 'info', message: 'late' } }),
+      ),
+    ).rejects.toThrow(RunLostError);
     expect(await failRun({ database }, old, 'late')).toBe(false);
     expect(await handBackRun({ database }, old)).toBe(false);
     const publish = database.$transaction(async (tx) => {
@@ -118,7 +137,11 @@ describe('a worker that has lost its run', () => {
     await expect(publish).rejects.toThrow(RunLostError);
     expect(await database.logLine.count({ where: { runId: run.id } })).toBe(0);
     expect(await database.modelVersion.count({ where: { runId: run.id } })).toBe(0);
-    expect(await findRun({ database }, run.id)).toMatchObject({ status: 'RUNNING', attempt: current.attempt, failure: null });
+    expect(await findRun({ database }, run.id)).toMatchObject({
+      status: 'RUNNING',
+      attempt: current.attempt,
+      failure: null,
+    });
   });
 
   it('is told so by its recorder', async () => {
@@ -136,13 +159,19 @@ describe('a worker that has lost its run', () => {
 });
 
 const version = (run: TrainingRun) => ({
-  runId: run.id, modelId: model.id, definition: model.definition as never, classNames: model.classNames, mean: [0.5], std: [0.5], evaluation,
+  runId: run.id, modelId: model.id, definition: model.definition as never, classNames: model.classNames,
+  mean: [0.5], std: [0.5], evaluation,
 }); // prettier-ignore
 
 it('versions of a model count up without gaps, however many are published at once', async () => {
   const runs = await Promise.all(Array.from({ length: 8 }, () => start()));
   const published = await Promise.all(
-    runs.map((run) => database.$transaction((tx) => publishVersion(tx, { ...version(run), artifacts: [{ kind: 'ONNX', sha256: 'a', bytes: 3 }] }), { timeout: 20_000 })),
+    runs.map((run) =>
+      database.$transaction(
+        (tx) => publishVersion(tx, { ...version(run), artifacts: [{ kind: 'ONNX', sha256: 'a', bytes: 3 }] }),
+        { timeout: 20_000 },
+      ),
+    ),
   );
   const numbers = published.map(({ version: number }) => number).sort((a, b) => a - b);
   expect(numbers).toEqual(numbers.map((_, index) => numbers[0]! + index));
@@ -160,12 +189,16 @@ describe('the same idempotency key', () => {
     const answers = await Promise.allSettled([0, 1, 2, 3].map((seed) => start({ idempotencyKey: 'k2', seed })));
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const answer of answers)
-      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'CONFLICT', field: 'input.idempotencyKey' });
+      if (answer.status === 'rejected')
+        expect(answer.reason).toMatchObject({ code: 'CONFLICT', field: 'input.idempotencyKey' });
     await expect(start({ idempotencyKey: 'k2', epochs: 9 })).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
   it('takes a default given in full for the default left out', async () => {
-    const [one, two] = [await start({ idempotencyKey: 'k3' }), await start({ idempotencyKey: 'k3', seed: 0, optimizer: { kind: 'SGD' }, tags: [] })];
+    const [one, two] = [
+      await start({ idempotencyKey: 'k3' }),
+      await start({ idempotencyKey: 'k3', seed: 0, optimizer: { kind: 'SGD' }, tags: [] }),
+    ];
     expect(two.id).toBe(one.id);
   });
 });
@@ -180,7 +213,11 @@ describe('a run that cannot be is refused, and leaves no row', () => {
     ['another size', { dataset: 'large' }, { code: 'BAD_USER_INPUT', field: 'input.dataset' }],
     ['another number of classes', { dataset: 'binary' }, { code: 'BAD_USER_INPUT', field: 'input.dataset' }],
     ['a batch larger than the data set', { batchSize: 65 }, { code: 'BAD_USER_INPUT', field: 'input.batchSize' }],
-    ['a crop larger than the image', { augmentation: { cropPadding: 9 } }, { code: 'BAD_USER_INPUT', field: 'input.augmentation.cropPadding' }],
+    [
+      'a crop larger than the image',
+      { augmentation: { cropPadding: 9 } },
+      { code: 'BAD_USER_INPUT', field: 'input.augmentation.cropPadding' },
+    ],
     ['no epochs', { epochs: 0 }, { code: 'BAD_USER_INPUT', field: 'input.epochs' }],
     ['a priority beyond all others', { priority: 1e9 }, { code: 'BAD_USER_INPUT', field: 'input.priority' }],
     ['an empty tag', { tags: ['a', ''] }, { code: 'BAD_USER_INPUT', field: 'input.tags.1' }],
@@ -216,7 +253,9 @@ describe('recovery', () => {
     await failRun({ database }, { runId: over.id, attempt: 1 }, 'bad');
     for (const { id } of [waiting, dead, alive, over]) await queue.remove('train', { v: 1, runId: id });
     for (let times = 0; times < 3; times++) await recoverRuns({ database, queue });
-    const queued = await Promise.all([waiting, dead, alive, over].map(({ id }) => queue.has('train', { v: 1, runId: id })));
+    const queued = await Promise.all(
+      [waiting, dead, alive, over].map(({ id }) => queue.has('train', { v: 1, runId: id })),
+    );
     expect(queued).toEqual([true, true, false, false]);
     expect(await queue.counts('train')).toEqual({ waiting: 2, active: 0 });
   });
@@ -288,8 +327,11 @@ describe('reading', () => {
   it('thins steps evenly and keeps the last', async () => {
     const { id: runId } = await start();
     const row = { runId, epoch: 1, loss: 1, accuracy: 0, learningRate: 0.1, imagesPerSecond: 1 };
-    await database.stepMetric.createMany({ data: Array.from({ length: 1_000 }, (_, index) => ({ ...row, step: index + 1 })) });
-    const steps = async (maxPoints: number) => (await readSteps({ database }, runId, maxPoints)).map(({ step }) => step);
+    await database.stepMetric.createMany({
+      data: Array.from({ length: 1_000 }, (_, index) => ({ ...row, step: index + 1 })),
+    });
+    const steps = async (maxPoints: number) =>
+      (await readSteps({ database }, runId, maxPoints)).map(({ step }) => step);
     expect(await steps(10)).toEqual([100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000]);
     expect(await steps(1)).toEqual([1_000]);
     expect(await steps(5_000)).toHaveLength(1_000);
@@ -310,7 +352,16 @@ describe('reading', () => {
       recorder.step({ step, epoch: 1, ...metrics });
       recorder.log('info', `line ${step}`);
     }
-    await recorder.epoch({ epoch: 1, trainLoss: 1, trainAccuracy: 0, validationLoss: 1, validationAccuracy: 0, learningRate: 0.1, imagesPerSecond: 1, seconds: 1 });
+    await recorder.epoch({
+      epoch: 1,
+      trainLoss: 1,
+      trainAccuracy: 0,
+      validationLoss: 1,
+      validationAccuracy: 0,
+      learningRate: 0.1,
+      imagesPerSecond: 1,
+      seconds: 1,
+    });
     await recorder.end(async () => undefined);
     await recorder.close();
     expect((await readSteps({ database }, run.id, 10)).map(({ step }) => step)).toEqual([1, 2, 3]);
@@ -320,7 +371,9 @@ describe('reading', () => {
     expect(page.items.map(({ message }) => message)).toEqual(['line 1', 'line 2']);
     const rest = await readLogs({ database }, run.id, { first: 2, after: String(page.items[1]!.id) });
     expect(rest).toMatchObject({ items: [{ message: 'line 3' }], hasNextPage: false, totalCount: 3 });
-    await expect(readLogs({ database }, run.id, { first: 2, after: 'x' })).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    await expect(readLogs({ database }, run.id, { first: 2, after: 'x' })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
   });
 });
 
@@ -352,6 +405,8 @@ describe('watching', () => {
     const leaving = new AbortController();
     setTimeout(() => leaving.abort(), 100);
     for await (const _ of watchRun({ database, events }, run.id, leaving.signal));
-    await expect(watchRun({ database, events }, 'nothing', leaving.signal).next()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(watchRun({ database, events }, 'nothing', leaving.signal).next()).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
   });
 });

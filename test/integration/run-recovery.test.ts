@@ -65,7 +65,9 @@ it('a worker that is asked to end hands its run back at the step it had reached,
   const second = await platform.startWorker('train');
   const run = await untilOver(platform, id);
   isWhole(run);
-  expect(run.logs.nodes.map(({ message }: any) => message)).toContain(`goes on from step ${handedBack.step} of ${STEPS}`);
+  expect(run.logs.nodes.map(({ message }: any) => message)).toContain(
+    `goes on from step ${handedBack.step} of ${STEPS}`,
+  );
   await second.kill('SIGTERM');
 });
 
@@ -92,7 +94,11 @@ it('a run outlives the loss of every database connection, again and again', asyn
   const id = await startTiny(platform, { epochs: 12, seed: 3 });
   const administrator = await connect(databaseUrl('postgres'));
   const database = new URL(platform.env['DATABASE_URL']!).pathname.slice(1);
-  const isOver = () => readRun(platform, id).then(({ status }) => status !== 'QUEUED' && status !== 'RUNNING', () => false);
+  const isOver = () =>
+    readRun(platform, id).then(
+      ({ status }) => status !== 'QUEUED' && status !== 'RUNNING',
+      () => false,
+    );
   let times = 0;
   for (; !(await isOver()); times++) {
     await administrator.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [database]);

@@ -30,7 +30,9 @@ describe('a run', () => {
     expect(run.history.map(({ epoch }: { epoch: number }) => epoch)).toEqual([1, 2, 3, 4]);
     expect(run.history[3].validationAccuracy).toBe(run.evaluation.accuracy);
     expect(run.steps.map(({ step }: { step: number }) => step)).toEqual(countTo(4 * STEPS_PER_EPOCH));
-    expect(run.logs.nodes.map(({ message }: { message: string }) => message).join('\n')).toMatch(/attempt 1 .*\n.*epoch 1\/4.*[^]*trained: accuracy/);
+    expect(run.logs.nodes.map(({ message }: { message: string }) => message).join('\n')).toMatch(
+      /attempt 1 .*\n.*epoch 1\/4.*[^]*trained: accuracy/,
+    );
     expect(new Date(run.finishedAt) >= new Date(run.startedAt)).toBe(true);
   });
 
@@ -44,14 +46,18 @@ describe('a run', () => {
       const content = Buffer.from(await (await fetch(downloadUrl)).arrayBuffer());
       expect(content.length).toBe(Number(bytes));
       expect(createHash('sha256').update(content).digest('hex')).toBe(sha256);
-      if (kind === 'SAFETENSORS') expect([...readSafetensorsIndex(content).tensors.keys()]).toContain('layer1.0.conv1.weight');
+      if (kind === 'SAFETENSORS')
+        expect([...readSafetensorsIndex(content).tensors.keys()]).toContain('layer1.0.conv1.weight');
     }
   });
 
   it('is shown as it goes, at once, each second and at its end', async () => {
     const id = await startTiny(platform, { epochs: 60 });
     const seen: { at: number; status: string; step: number }[] = [];
-    for await (const { runProgress } of platform.subscribe('subscription ($id: ID!) { runProgress(id: $id) { status step } }', { id }))
+    for await (const { runProgress } of platform.subscribe(
+      'subscription ($id: ID!) { runProgress(id: $id) { status step } }',
+      { id },
+    ))
       seen.push({ at: Date.now(), ...runProgress });
     expect(seen.at(-1)).toMatchObject({ status: 'SUCCEEDED', step: 60 * STEPS_PER_EPOCH });
     expect(Math.max(...seen.slice(1).map(({ at }, index) => at - seen[index]!.at))).toBeLessThan(1_500);
@@ -68,7 +74,10 @@ describe('a run', () => {
 
   it('that asks for a precision which the engine does not have fails and says so', async () => {
     const run = await untilOver(platform, await startTiny(platform, { engine: 'TFJS', precision: 'BFLOAT16' }));
-    expect(run).toMatchObject({ status: 'FAILED', failure: expect.stringContaining('BFLOAT16 is not computed by TFJS') });
+    expect(run).toMatchObject({
+      status: 'FAILED',
+      failure: expect.stringContaining('BFLOAT16 is not computed by TFJS'),
+    });
   });
 });
 
@@ -99,9 +108,19 @@ describe('cancelling', () => {
 
 it('the worker shows itself and the run that it has', async () => {
   const id = await startTiny(platform, { epochs: 300 });
-  await until(async () => (await ask(platform, '{ workers { currentRun { id } } }')).workers[0]?.currentRun?.id === id, 20_000);
+  await until(
+    async () => (await ask(platform, '{ workers { currentRun { id } } }')).workers[0]?.currentRun?.id === id,
+    20_000,
+  );
   const { workers } = await ask(platform, '{ workers { host engine device lastSeenAt } }');
-  expect(workers).toEqual([{ host: expect.any(String), engine: 'ONEDNN', device: expect.stringContaining('oneDNN'), lastSeenAt: expect.any(String) }]);
+  expect(workers).toEqual([
+    {
+      host: expect.any(String),
+      engine: 'ONEDNN',
+      device: expect.stringContaining('oneDNN'),
+      lastSeenAt: expect.any(String),
+    },
+  ]);
   await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
   await untilOver(platform, id);
 });

@@ -6,7 +6,13 @@ import type { Database } from '../../src/infra/database.js';
 import { CorruptObjectError, type ObjectStore } from '../../src/infra/objects.js';
 import { readCheckpoints, recordCheckpoint } from '../../src/runs/checkpoints.js';
 import type { RunRecorder } from '../../src/runs/record-progress.js';
-import { fingerprint, ForeignCheckpointError, packCheckpoint, unpackCheckpoint, type Checkpoint } from '../../src/training/checkpoint.js';
+import {
+  fingerprint,
+  ForeignCheckpointError,
+  packCheckpoint,
+  unpackCheckpoint,
+  type Checkpoint,
+} from '../../src/training/checkpoint.js';
 
 interface Deps {
   readonly database: Database;

@@ -17,7 +17,13 @@ import { RunLostError, type Ownership } from '../../src/runs/own-run.js';
 import { RunRecorder } from '../../src/runs/record-progress.js';
 import { retryOutage } from '../../src/runs/retry-outage.js';
 import { EngineUnavailableError, type EngineChoice, type EngineSet } from '../../src/training/select-engine.js';
-import { train, type EpochMetrics, type TrainingResult, type TrainingSink, type TrainingTask } from '../../src/training/train.js';
+import {
+  train,
+  type EpochMetrics,
+  type TrainingResult,
+  type TrainingSink,
+  type TrainingTask,
+} from '../../src/training/train.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint-store.js';
 import { publishRun } from './publish-run.js';
 
@@ -100,7 +106,9 @@ class Attempt {
       await this.recorder.close();
       dataset?.close();
     }
-    await removeFinishedCheckpoints(this.deps).catch((error: unknown) => this.log.warn({ err: error }, 'checkpoints remain'));
+    await removeFinishedCheckpoints(this.deps).catch((error: unknown) =>
+      this.log.warn({ err: error }, 'checkpoints remain'),
+    );
   }
 
   private async prepare(data: OpenDataset): Promise<TrainingTask> {
@@ -108,9 +116,16 @@ class Attempt {
     const graph = buildGraph(definition);
     const { engine, precision } = await this.chooseEngine();
     await this.recorder.engine(engine.name, precision);
-    this.tell(`attempt ${this.run.attempt} on worker ${this.deps.workerId}: ${engine.name} (${engine.device}), ${precision}`);
-    const resumeFrom = await this.patiently(() => loadCheckpoint(this.deps, this.run.id, this.plan, graph, (text) => this.warn(text)));
-    await rewindRun(this.recorder, this.run.id, { step: resumeFrom?.step ?? 0, epoch: resumeFrom?.position.epoch ?? 0 });
+    this.tell(
+      `attempt ${this.run.attempt} on worker ${this.deps.workerId}: ${engine.name} (${engine.device}), ${precision}`,
+    );
+    const resumeFrom = await this.patiently(() =>
+      loadCheckpoint(this.deps, this.run.id, this.plan, graph, (text) => this.warn(text)),
+    );
+    await rewindRun(this.recorder, this.run.id, {
+      step: resumeFrom?.step ?? 0,
+      epoch: resumeFrom?.position.epoch ?? 0,
+    });
     if (resumeFrom) this.tell(`goes on from step ${resumeFrom.step} of ${this.run.totalSteps}`);
     return {
       plan: this.plan,
@@ -127,7 +142,10 @@ class Attempt {
 
   /** Those of the attempt before, if this machine has them: then the run goes on bit for bit. */
   private async chooseEngine(): Promise<EngineChoice> {
-    const before = { engine: this.run.engine ?? this.plan.engine, precision: this.run.precision ?? this.plan.precision };
+    const before = {
+      engine: this.run.engine ?? this.plan.engine,
+      precision: this.run.precision ?? this.plan.precision,
+    };
     try {
       return await this.deps.engines.select(before);
     } catch (error) {
@@ -161,7 +179,9 @@ class Attempt {
 
   private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
     this.tell(`trained: accuracy ${result.evaluation.accuracy.toFixed(4)}, loss ${result.evaluation.loss.toFixed(4)}`);
-    const { version } = await this.patiently(() => publishRun(this.deps, this.recorder, this.owner, this.run, task, result));
+    const { version } = await this.patiently(() =>
+      publishRun(this.deps, this.recorder, this.owner, this.run, task, result),
+    );
     this.log.info({ version, accuracy: result.evaluation.accuracy }, 'published');
   }
 

@@ -17,19 +17,29 @@ describe('a plan', () => {
       seed: 0,
     }; // prettier-ignore
     expect(normalisePlan({})).toEqual(defaults);
-    expect(normalisePlan({ epochs: null, optimizer: { momentum: null }, schedule: null, augmentation: {}, seed: null })).toEqual(defaults);
+    expect(
+      normalisePlan({ epochs: null, optimizer: { momentum: null }, schedule: null, augmentation: {}, seed: null }),
+    ).toEqual(defaults);
   });
 
   it('is not changed by being normalised again', () => {
-    const plan = normalisePlan({ epochs: 3, schedule: { kind: 'STEP', milestones: [1, 2.5] }, optimizer: { momentum: 0 } });
+    const plan = normalisePlan({
+      epochs: 3,
+      schedule: { kind: 'STEP', milestones: [1, 2.5] },
+      optimizer: { momentum: 0 },
+    });
     expect(normalisePlan(plan)).toEqual(plan);
   });
 
   const refused: [field: string, input: PlanInput][] = [
     ...[0, -1, 1.5, NaN, Infinity, 10_001].map((epochs) => ['input.epochs', { epochs }] as [string, PlanInput]),
     ...[0, -1, 65_537, NaN].map((batchSize) => ['input.batchSize', { batchSize }] as [string, PlanInput]),
-    ...[0, -0.1, NaN, Infinity].map((learningRate) => ['input.optimizer.learningRate', { optimizer: { learningRate } }] as [string, PlanInput]),
-    ...[-0.1, 1, NaN].map((momentum) => ['input.optimizer.momentum', { optimizer: { momentum } }] as [string, PlanInput]),
+    ...[0, -0.1, NaN, Infinity].map(
+      (learningRate) => ['input.optimizer.learningRate', { optimizer: { learningRate } }] as [string, PlanInput],
+    ),
+    ...[-0.1, 1, NaN].map(
+      (momentum) => ['input.optimizer.momentum', { optimizer: { momentum } }] as [string, PlanInput],
+    ),
     ['input.optimizer.weightDecay', { optimizer: { weightDecay: -1 } }],
     ['input.optimizer.beta1', { optimizer: { beta1: 1 } }],
     ['input.optimizer.beta2', { optimizer: { beta2: -0.5 } }],
@@ -57,6 +67,8 @@ describe('a plan', () => {
   });
 
   it('names its fields under the prefix that it is given', () => {
-    expect(() => normalisePlan({ epochs: 0 }, 'input.base')).toThrow(expect.objectContaining({ field: 'input.base.epochs' }));
+    expect(() => normalisePlan({ epochs: 0 }, 'input.base')).toThrow(
+      expect.objectContaining({ field: 'input.base.epochs' }),
+    );
   });
 });

@@ -9,7 +9,8 @@ function source(size: number, height: number, width: number, channels: number): 
   let at = 0;
   for (let image = 0; image < size; image++)
     for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) for (let channel = 0; channel < channels; channel++) all[at++] = pixel(image, y, x, channel);
+      for (let x = 0; x < width; x++)
+        for (let channel = 0; channel < channels; channel++) all[at++] = pixel(image, y, x, channel);
   const bytes = height * width * channels;
   return {
     shape: { height, width, channels },
@@ -47,7 +48,9 @@ describe('the batches of an epoch', () => {
 
   it('come in another order each epoch and for each seed, the same each time', () => {
     const order = (seed: number, epoch: number) =>
-      collect(trainingBatches(source(50, 1, 1, 3), normalisation, plan({ seed }), epoch)).flatMap(({ labels }) => labels).join();
+      collect(trainingBatches(source(50, 1, 1, 3), normalisation, plan({ seed }), epoch))
+        .flatMap(({ labels }) => labels)
+        .join();
     expect(order(0, 0)).toBe(order(0, 0));
     expect(new Set([order(0, 0), order(0, 1), order(1, 0), order(-1, 0)]).size).toBe(4);
   });
@@ -72,7 +75,8 @@ describe('the batches of an epoch', () => {
 it('evaluation sees every image in its own order, as it is, normalised by channel', () => {
   const [batch] = collect(evaluationBatches(source(3, 2, 2, 3), 'TEST', normalisation, 8));
   expect(batch!.labels).toEqual([0, 1, 2]);
-  const at = (image: number, y: number, x: number, channel: number) => batch!.images[((image * 2 + y) * 2 + x) * 3 + channel]!;
+  const at = (image: number, y: number, x: number, channel: number) =>
+    batch!.images[((image * 2 + y) * 2 + x) * 3 + channel]!;
   expect(at(1, 1, 0, 0)).toBeCloseTo(((97 + 7) / 255 - 0.5) / 0.25, 5);
   expect(at(2, 0, 1, 1)).toBeCloseTo(((194 + 3 + 1) / 255 - 0.25) / 0.5, 5);
   // Without variation: shifted, not scaled.
@@ -128,7 +132,12 @@ describe('augmentation', () => {
 });
 
 it('makes an augmented batch of 128 32x32 colour images in a few milliseconds', () => {
-  const batches = trainingBatches(source(128 * 40, 32, 32, 3), normalisation, plan({ batchSize: 128, cropPadding: 4, horizontalFlip: true }), 0);
+  const batches = trainingBatches(
+    source(128 * 40, 32, 32, 3),
+    normalisation,
+    plan({ batchSize: 128, cropPadding: 4, horizontalFlip: true }),
+    0,
+  );
   for (let warm = 0; warm < 10; warm++) batches.next();
   const times = Array.from({ length: 29 }, () => {
     const started = performance.now();

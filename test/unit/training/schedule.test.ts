@@ -33,11 +33,17 @@ describe('the learning rate', () => {
     expect(rates).toEqual([0.1, 0.5, 1, 1]);
   });
 
-  it.each(['CONSTANT', 'STEP', 'COSINE', 'ONE_CYCLE'] as const)('is finite and at least 0 for %s over one, two and three steps', (kind) => {
-    for (const totalSteps of [1, 2, 3])
-      for (let step = 0; step < totalSteps; step++) {
-        const rate = learningRateAt(step, 0.1, plan({ kind, milestones: kind === 'STEP' ? [1] : [] }), { stepsPerEpoch: 1, totalSteps });
-        expect(Number.isFinite(rate) && rate >= 0 && rate <= 0.1, `${rate}`).toBe(true);
-      }
-  });
+  it.each(['CONSTANT', 'STEP', 'COSINE', 'ONE_CYCLE'] as const)(
+    'is finite and at least 0 for %s over one, two and three steps',
+    (kind) => {
+      for (const totalSteps of [1, 2, 3])
+        for (let step = 0; step < totalSteps; step++) {
+          const rate = learningRateAt(step, 0.1, plan({ kind, milestones: kind === 'STEP' ? [1] : [] }), {
+            stepsPerEpoch: 1,
+            totalSteps,
+          });
+          expect(Number.isFinite(rate) && rate >= 0 && rate <= 0.1, `${rate}`).toBe(true);
+        }
+    },
+  );
 });

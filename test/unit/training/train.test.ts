@@ -6,14 +6,29 @@ import { normaliseNetwork } from '../../../src/domain/network/normalise.js';
 import { normalisePlan, type PlanInput } from '../../../src/domain/plan.js';
 import { encodeSafetensors, readSafetensorsIndex } from '../../../src/formats/safetensors.js';
 import { decodeStateDict, encodeStateDict } from '../../../src/formats/state-dict.js';
-import { fingerprint, ForeignCheckpointError, packCheckpoint, unpackCheckpoint, type Checkpoint } from '../../../src/training/checkpoint.js';
+import {
+  fingerprint,
+  ForeignCheckpointError,
+  packCheckpoint,
+  unpackCheckpoint,
+  type Checkpoint,
+} from '../../../src/training/checkpoint.js';
 import { createOneDnnEngine } from '../../../src/training/engines/onednn.js';
 import { EngineSet } from '../../../src/training/select-engine.js';
-import { train, type EpochMetrics, type StepMetrics, type TrainingResult, type TrainingSink } from '../../../src/training/train.js';
+import {
+  train,
+  type EpochMetrics,
+  type StepMetrics,
+  type TrainingResult,
+  type TrainingSink,
+} from '../../../src/training/train.js';
 import { CLASS_NAMES, dataSource, drawImages, SIDE } from '../../helpers/shapes-data.js';
 
 const definition = normaliseNetwork({
-  architecture: { block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 }, stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }] },
+  architecture: {
+    block: 'BASIC', stem: { kind: 'CONV3X3', width: 8 },
+    stages: [{ blocks: 1, width: 8, stride: 1 }, { blocks: 1, width: 16, stride: 2 }],
+  },
   inputShape: { height: SIDE, width: SIDE, channels: 1 },
   numClasses: CLASS_NAMES.length,
 }); // prettier-ignore
@@ -41,7 +56,11 @@ const emptyStory = (): Story => ({ steps: [], epochs: [], checkpoints: [] });
 /** `pauseAfter`: at which step of the whole run the loop is asked to pause. */
 async function run(
   input: PlanInput,
-  { story = emptyStory(), resumeFrom, pauseAfter }: { story?: Story; resumeFrom?: Checkpoint | undefined; pauseAfter?: number } = {},
+  {
+    story = emptyStory(),
+    resumeFrom,
+    pauseAfter,
+  }: { story?: Story; resumeFrom?: Checkpoint | undefined; pauseAfter?: number } = {},
 ): Promise<TrainingResult> {
   const plan = normalisePlan(input);
   const pause = new AbortController();
@@ -77,7 +96,9 @@ function stored(checkpoint: Checkpoint, input: PlanInput): Checkpoint {
 
 function weightsHash(result: TrainingResult): string {
   if (result.outcome !== 'finished') throw new Error('the run was paused');
-  return createHash('sha256').update(encodeStateDict(graph, result.tensors, result.step)).digest('hex');
+  return createHash('sha256')
+    .update(encodeStateDict(graph, result.tensors, result.step))
+    .digest('hex');
 }
 
 describe('the training loop', () => {
@@ -90,14 +111,19 @@ describe('the training loop', () => {
     expect(story.steps.map(({ images }) => images).slice(0, 13)).toEqual([...Array(12).fill(16), 203 - 12 * 16]);
     expect(story.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
     expect(result.evaluation.accuracy).toBeGreaterThan(0.9);
-    expect(story.epochs[2]).toMatchObject({ validationLoss: result.evaluation.loss, validationAccuracy: result.evaluation.accuracy });
+    expect(story.epochs[2]).toMatchObject({
+      validationLoss: result.evaluation.loss,
+      validationAccuracy: result.evaluation.accuracy,
+    });
     const first = story.steps.slice(0, 13);
     const mean = first.reduce((sum, { loss, images }) => sum + loss * images, 0) / 203;
     expect(story.epochs[0]!.trainLoss).toBeCloseTo(mean, 9);
   });
 
   it('ends with the same weights bit for bit each time, and others for another seed', async () => {
-    const [one, two, other] = [await run(recipe), await run(recipe), await run({ ...recipe, seed: 8 })].map(weightsHash);
+    const [one, two, other] = [await run(recipe), await run(recipe), await run({ ...recipe, seed: 8 })].map(
+      weightsHash,
+    );
     expect(two).toBe(one);
     expect(other).not.toBe(one);
   });
@@ -112,7 +138,9 @@ describe('the training loop', () => {
       for (const pauses of [[5], [13], [14], [1, 2, 20, 38, 39]]) {
         const story = emptyStory();
         for (const pauseAfter of pauses)
-          expect(await run(input, { story, resumeFrom: story.checkpoints.at(-1), pauseAfter })).toEqual({ outcome: 'paused' });
+          expect(await run(input, { story, resumeFrom: story.checkpoints.at(-1), pauseAfter })).toEqual({
+            outcome: 'paused',
+          });
         const result = await run(input, { story, resumeFrom: story.checkpoints.at(-1) });
         expect(weightsHash(result), `pauses ${pauses}`).toBe(expected);
         expect(story.steps).toEqual(alone.steps);
@@ -124,13 +152,19 @@ describe('the training loop', () => {
   it('goes on from the last epoch after a sudden end', async () => {
     const story = emptyStory();
     const expected = weightsHash(await run(recipe, { story }));
-    expect(story.checkpoints.map(({ step, position }) => [step, position.epoch])).toEqual([[13, 1], [26, 2], [39, 3]]);
+    expect(story.checkpoints.map(({ step, position }) => [step, position.epoch])).toEqual([
+      [13, 1],
+      [26, 2],
+      [39, 3],
+    ]);
     for (const resumeFrom of story.checkpoints) expect(weightsHash(await run(recipe, { resumeFrom }))).toBe(expected);
   });
 
   it('ends a run whose loss is no number, with the step and the learning rate', async () => {
     const diverging = { ...recipe, optimizer: { learningRate: 1e30 }, schedule: { kind: 'CONSTANT' as const } };
-    await expect(run(diverging)).rejects.toThrow(/^the (validation )?loss became (NaN|-?Infinity) at step \d+ \(epoch 1\) with learning rate 1e\+30/);
+    await expect(run(diverging)).rejects.toThrow(
+      /^the (validation )?loss became (NaN|-?Infinity) at step \d+ \(epoch 1\) with learning rate 1e\+30/,
+    );
   });
 
   it('stops between two steps with the reason it is given, and keeps nothing open', async () => {
@@ -157,7 +191,10 @@ describe('a checkpoint', () => {
     await run({ ...recipe, epochs: 1 }, { story });
     const { tensors, metadata } = packCheckpoint(story.checkpoints[0]!, fingerprint(normalisePlan(recipe), graph));
     const arrays = tensors.map(({ name, data: values }) => [name, values] as const);
-    const others = [fingerprint(normalisePlan({ ...recipe, seed: 1 }), graph), fingerprint(normalisePlan(recipe), { ...graph, numClasses: 5 })];
+    const others = [
+      fingerprint(normalisePlan({ ...recipe, seed: 1 }), graph),
+      fingerprint(normalisePlan(recipe), { ...graph, numClasses: 5 }),
+    ];
     for (const other of others) expect(() => unpackCheckpoint(arrays, metadata, other)).toThrow(ForeignCheckpointError);
   });
 });
@@ -174,6 +211,8 @@ describe('the choice of an engine', () => {
   it('refuses a precision that the engine does not compute, and names those that it does', async () => {
     const { engine: tfjs } = await engines.select({ engine: 'TFJS', precision: 'AUTO' });
     expect(tfjs.precisions).not.toContain('BFLOAT16');
-    await expect(engines.select({ engine: 'TFJS', precision: 'BFLOAT16' })).rejects.toThrow(/BFLOAT16 is not computed by TFJS .* which has FLOAT32/);
+    await expect(engines.select({ engine: 'TFJS', precision: 'BFLOAT16' })).rejects.toThrow(
+      /BFLOAT16 is not computed by TFJS .* which has FLOAT32/,
+    );
   });
 });
