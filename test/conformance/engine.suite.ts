@@ -243,16 +243,21 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
       }, network);
     });
 
-    it('says which tensor is missing or misshapen, at the start and when restored', async () => {
+    it('says which tensor is missing or misshapen at the start or when restored, and then changes nothing', async () => {
       const without = new Map(network.initial);
       without.delete('layer1.0.conv1.weight');
       await expect(engine.open(network.graph, without, OPTIONS)).rejects.toThrow('layer1.0.conv1.weight');
       const misshapen = new Map(network.initial).set('fc.bias', new Float32Array(3));
       await expect(engine.open(network.graph, misshapen, OPTIONS)).rejects.toThrow('fc.bias');
       await train(async (session) => {
-        const state = await session.optimizerState();
+        await lossesOf(session, 0, 1);
+        const [tensors, state] = [await session.tensors(), await session.optimizerState()];
         await expect(session.restore(without, state)).rejects.toThrow('layer1.0.conv1.weight');
         await expect(session.restore(network.initial, new Map())).rejects.toThrow('step');
+        const stateless = new Map(state);
+        stateless.delete('momentum.fc.weight');
+        await expect(session.restore(network.initial, stateless)).rejects.toThrow('momentum.fc.weight');
+        expect([await session.tensors(), await session.optimizerState()]).toEqual([tensors, state]);
       }, network);
     });
   });

@@ -48,10 +48,7 @@ export function buildModel(graph: Graph, drops: DropState): GraphModel {
 }
 
 /** OIHW becomes HWIO, OI becomes IO. The caller disposes of the tensor. */
-export function toTensorFlow({ name, shape }: TensorSpec, values: Float32Array): tf.Tensor {
-  const length = shape.reduce((product, size) => product * size, 1);
-  if (values.length !== length)
-    throw new Error(`${name}: ${values.length} values do not make ${JSON.stringify(shape)}`);
+export function toTensorFlow({ shape }: TensorSpec, values: Float32Array): tf.Tensor {
   return tf.tidy(() => tf.transpose(tf.tensor(values, [...shape]), LAYOUT[shape.length]));
 }
 
@@ -81,11 +78,18 @@ class NodeLayer extends tf.layers.Layer {
     super({ name: node.name });
     for (const spec of node.tensors) {
       const shape = LAYOUT[spec.shape.length]!.map((axis) => spec.shape[axis]!);
-      const weight = this.addWeight(spec.name, shape, 'float32', tf.initializers.zeros(), undefined, isTrained(spec));
-      const variable = weight.read() as tf.Variable;
+      const variable = this.addVariable(spec, shape);
       this.variables.set(spec.name, variable);
       this.byRole.set(spec.role, variable);
     }
+  }
+
+  /** TensorFlow.js would keep the zeros that the variable starts from. */
+  private addVariable(spec: TensorSpec, shape: number[]): tf.Variable {
+    return tf.tidy(() => {
+      const weight = this.addWeight(spec.name, shape, 'float32', tf.initializers.zeros(), undefined, isTrained(spec));
+      return weight.read() as tf.Variable;
+    });
   }
 
   override computeOutputShape(): tf.Shape {

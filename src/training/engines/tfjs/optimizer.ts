@@ -15,7 +15,8 @@ export class Optimizer {
     private readonly decays: (name: string) => boolean,
   ) {
     for (const [name, variable] of variables)
-      for (const kind of slotKinds(plan)) this.slots.set(`${kind}.${name}`, tf.variable(tf.zerosLike(variable), false));
+      for (const kind of slotKinds(plan))
+        this.slots.set(`${kind}.${name}`, tf.tidy(() => tf.variable(tf.zerosLike(variable), false)));
   }
 
   /** Under the native engine's names: `momentum.<tensor>`, or `first.<tensor>` and `second.<tensor>`. */

@@ -30,11 +30,12 @@ export class TfjsSession {
     if (options.precision !== 'FLOAT32')
       throw new Error(`TensorFlow.js computes in FLOAT32, not in ${options.precision}`);
     this.specs = specsByName(graph);
+    checkTensors(this.specs, initial);
     this.drops = { seed: options.seed, step: 0 };
     this.network = buildModel(graph, this.drops);
     const trained = [...this.network.variables].filter(([name]) => isTrained(this.spec(name)));
     this.optimizer = new Optimizer(options.optimizer, new Map(trained), (name) => this.spec(name).role === 'weight');
-    this.assign(this.network.variables, initial, (name) => this.spec(name));
+    this.assign(this.network.variables, initial);
   }
 
   step({ images, labels, size }: Batch, learningRate: number): StepResult {
@@ -55,19 +56,20 @@ export class TfjsSession {
   }
 
   tensors(): TensorMap {
-    return this.read(this.network.variables, (name) => this.spec(name));
+    return this.read(this.network.variables);
   }
 
   optimizerState(): TensorMap {
-    const state = this.read(this.optimizer.moments, (name) => this.momentSpec(name));
-    return state.set('step', Float32Array.of(this.drops.step));
+    return this.read(this.optimizer.moments).set('step', Float32Array.of(this.drops.step));
   }
 
   restore(tensors: TensorMap, optimizerState: TensorMap): void {
     const step = optimizerState.get('step')?.[0];
     if (step === undefined) throw new Error('the optimizer state has no step');
-    this.assign(this.network.variables, tensors, (name) => this.spec(name));
-    this.assign(this.optimizer.moments, optimizerState, (name) => this.momentSpec(name));
+    checkTensors(this.specs, tensors);
+    checkTensors(new Map([...this.optimizer.moments.keys()].map((name) => [name, this.spec(name)])), optimizerState);
+    this.assign(this.network.variables, tensors);
+    this.assign(this.optimizer.moments, optimizerState);
     this.drops.step = step;
   }
 
@@ -76,7 +78,7 @@ export class TfjsSession {
       const gradient = this.lastGradients[variable.name];
       return gradient ? [[name, gradient] as const] : [];
     });
-    return this.read(new Map(found), (name) => this.spec(name));
+    return this.read(new Map(found));
   }
 
   close(): void {
@@ -129,30 +131,30 @@ export class TfjsSession {
     if (wrong !== undefined) throw new Error(`the label ${wrong} is none of ${this.graph.numClasses} classes`);
   }
 
+  /** A moment (`momentum.conv1.weight`) has the layout of its tensor. */
   private spec(name: string): TensorSpec {
-    return this.specs.get(name)!;
+    return this.specs.get(name) ?? this.specs.get(name.slice(name.indexOf('.') + 1))!;
   }
 
-  /** A moment has the layout of its tensor. */
-  private momentSpec(name: string): TensorSpec {
-    return { ...this.spec(name.slice(name.indexOf('.') + 1)), name };
+  private read(tensors: ReadonlyMap<string, tf.Tensor>): TensorMap {
+    return new Map([...tensors].map(([name, tensor]) => [name, fromTensorFlow(this.spec(name), tensor)]));
   }
 
-  private read(tensors: ReadonlyMap<string, tf.Tensor>, spec: (name: string) => TensorSpec): TensorMap {
-    return new Map([...tensors].map(([name, tensor]) => [name, fromTensorFlow(spec(name), tensor)]));
-  }
-
-  private assign(
-    variables: ReadonlyMap<string, tf.Variable>,
-    values: TensorMap,
-    spec: (name: string) => TensorSpec,
-  ): void {
+  private assign(variables: ReadonlyMap<string, tf.Variable>, values: TensorMap): void {
     for (const [name, variable] of variables) {
-      const given = values.get(name);
-      if (!given) throw new Error(`${name}: missing`);
-      const tensor = toTensorFlow(spec(name), given);
+      const tensor = toTensorFlow(this.spec(name), values.get(name)!);
       variable.assign(tensor);
       tensor.dispose();
     }
+  }
+}
+
+/** Before anything is changed. */
+function checkTensors(specs: ReadonlyMap<string, TensorSpec>, values: TensorMap): void {
+  for (const [name, { shape }] of specs) {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const given = values.get(name)?.length;
+    if (given === undefined) throw new Error(`${name}: missing`);
+    if (given !== length) throw new Error(`${name}: ${given} values do not make ${JSON.stringify(shape)}`);
   }
 }

@@ -1,8 +1,9 @@
+import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '../../../../../src/training/engines/tfjs/backend.js';
 import { TfjsSession } from '../../../../../src/training/engines/tfjs/session.js';
 import type { SessionOptions } from '../../../../../src/training/engine.js';
-import { largestDifference, readVariants, VARIANT_IMAGES } from '../../../../golden/variants/variants.js';
+import { largestDifference, readVariant, readVariants, VARIANT_IMAGES } from '../../../../golden/variants/variants.js';
 
 const options: SessionOptions = {
   batchSize: VARIANT_IMAGES,
@@ -38,4 +39,21 @@ describe.each(readVariants())('$name', ({ graph, tensors, input, logits }) => {
     expect(session.tensors()).toEqual(tensors);
     session.close();
   });
+});
+
+it('leaves no tensor behind: not after a step, nor once it is closed', () => {
+  const { graph, tensors, input } = readVariant('squeeze-excitation');
+  const images = toNhwc(input, graph.inputShape);
+  const before = tf.memory().numTensors;
+  const session = new TfjsSession(graph, tensors, options);
+  const step = () => session.step({ images, labels: Int32Array.of(0, 1, 2), size: VARIANT_IMAGES }, 0.01);
+  step();
+  const held = tf.memory().numTensors;
+  step();
+  session.evaluate(images, VARIANT_IMAGES);
+  session.restore(session.tensors(), session.optimizerState());
+  expect(session.gradients().size).toBeGreaterThan(0);
+  expect(tf.memory().numTensors).toBe(held);
+  session.close();
+  expect(tf.memory().numTensors).toBe(before);
 });
