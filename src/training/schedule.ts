@@ -9,7 +9,8 @@ export interface Horizon {
 
 /**
  * L. Smith and N. Topin, "Super-convergence", 2017, as torch.optim.lr_scheduler.OneCycleLR has it with cosine
- * annealing: from peak / 25 up to the peak over 0.3 of the run, then down to peak / 25 / 10,000. Momentum is not cycled.
+ * annealing: from peak / 25 up to the peak over 0.3 of the run, then down to peak / 25 / 10,000. Momentum is not
+ * cycled.
  */
 const ONE_CYCLE = { rise: 0.3, startDivisor: 25, endDivisor: 10_000 } as const;
 
