@@ -48,6 +48,7 @@ export class CounterRandom {
   private readonly words = new Uint32Array(4);
   private used = 4;
   private block = 0;
+  private spare: number | undefined;
 
   /** `index` and `subindex` below 2^32: an epoch and an image, say. */
   constructor(
@@ -80,9 +81,15 @@ export class CounterRandom {
     return Math.floor(this.uniform() * below);
   }
 
-  /** Standard normal: Box and Muller 1958, the cosine branch. */
+  /** Standard normal: Box and Muller 1958, the cosine and then the sine of each pair. */
   normal(): number {
-    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+    const spare = this.spare;
+    this.spare = undefined;
+    if (spare !== undefined) return spare;
+    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
+    const angle = 2 * Math.PI * this.uniform();
+    this.spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
   }
 }
 

@@ -72,7 +72,7 @@ export const PRESET_NAMES = [
   'RESNEXT50_32X4D', 'RESNEXT101_32X8D', 'RESNEXT101_64X4D',
   'WIDE_RESNET50_2', 'WIDE_RESNET101_2', 'WIDE_RESNET16_4', 'WIDE_RESNET28_10', 'WIDE_RESNET40_4',
   'SE_RESNET18', 'SE_RESNET50', 'RESNET50D', 'RESNET18_CIFAR', 'NOTEBOOK',
-] as const; // prettier-ignore
+] as const;
 export type PresetName = (typeof PRESET_NAMES)[number];
 
 export const isPreActivated = (block: BlockKind) => block.startsWith('PREACT');

@@ -44,7 +44,7 @@ export function batchNorm(nodes: Node[], name: string, x: Wire): Wire {
   ];
   return append(nodes, {
     kind: 'batchNorm', name, inputs: [x.name], outputShape: x.shape, tensors, epsilon: 1e-5, momentum: 0.1,
-  }); // prettier-ignore
+  });
 }
 
 /** The stem's 3x3/2 pooling. */
@@ -71,7 +71,7 @@ export function padChannels(nodes: Node[], name: string, x: Wire, outputs: numbe
   const outputShape: Shape = [outputs, Math.ceil(height / stride), Math.ceil(width / stride)];
   return append(nodes, {
     kind: 'padChannels', name, inputs: [x.name], outputShape, tensors: [], stride, addedChannels: outputs - channels,
-  }); // prettier-ignore
+  });
 }
 
 export function linear(nodes: Node[], name: string, x: Wire, outputs: number): Wire {

@@ -55,6 +55,8 @@ describe('CounterRandom', () => {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
     expect(mean).toBeCloseTo(0, 1);
     expect(values.reduce((sum, value) => sum + value * value, 0) / values.length).toBeCloseTo(1, 1);
+    const neighbours = values.slice(1).map((value, index) => value * values[index]!);
+    expect(neighbours.reduce((sum, value) => sum + value, 0) / neighbours.length).toBeCloseTo(0, 1);
   });
 });
 

@@ -40,11 +40,11 @@ it("names modules and tensors as torchvision's bottleneck does", () => {
   const graph = graphOf('RESNET50');
   expect(graph.nodes.flatMap(({ tensors }) => tensors.map(({ name }) => name)).slice(5, 10)).toEqual([
     'layer1.0.conv1.weight', 'layer1.0.bn1.weight', 'layer1.0.bn1.bias', 'layer1.0.bn1.running_mean', 'layer1.0.bn1.running_var',
-  ]); // prettier-ignore
+  ]);
   expect(names(graph, 'layer2.0.')).toEqual([
     'layer2.0.conv1', 'layer2.0.bn1', 'layer2.0.relu1', 'layer2.0.conv2', 'layer2.0.bn2', 'layer2.0.relu2',
     'layer2.0.conv3', 'layer2.0.bn3', 'layer2.0.downsample.0', 'layer2.0.downsample.1', 'layer2.0.add', 'layer2.0.relu',
-  ]); // prettier-ignore
+  ]);
   expect(find(graph, 'conv1', 'conv').outputShape).toEqual([64, 112, 112]);
   expect(find(graph, 'maxpool', 'maxPool').outputShape).toEqual([64, 56, 56]);
   expect(find(graph, 'layer4.2.relu', 'relu').outputShape).toEqual([2048, 7, 7]);
@@ -80,7 +80,7 @@ it('activates before each convolution in a pre-activated block, and once more be
   const graph = graphOf('PREACT_RESNET20');
   expect(names(graph, 'layer1.0.')).toEqual([
     'layer1.0.bn1', 'layer1.0.relu1', 'layer1.0.conv1', 'layer1.0.bn2', 'layer1.0.relu2', 'layer1.0.conv2', 'layer1.0.add',
-  ]); // prettier-ignore
+  ]);
   expect(find(graph, 'layer2.0.downsample.0', 'conv').inputs).toEqual(['layer2.0.relu1']);
   expect(find(graph, 'layer2.1.add', 'add').inputs).toEqual(['layer2.1.conv2', 'layer2.0.add']);
   expect(graph.nodes.slice(-4).map(({ name }) => name)).toEqual(['norm', 'norm_relu', 'avgpool', 'fc']);

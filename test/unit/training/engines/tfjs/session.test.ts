@@ -10,7 +10,7 @@ const options: SessionOptions = {
   precision: 'FLOAT32',
   optimizer: {
     kind: 'SGD', learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
-  }, // prettier-ignore
+  },
   labelSmoothing: 0,
   seed: 0,
 };
