@@ -13,6 +13,7 @@ export const environmentSchema = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   /** Port of the API; 0 takes a free one. */
   PORT: port.default(4000),
+  /** Address that is listened on. */
   HOST: z.string().default('127.0.0.1'),
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL'),
   REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must be a redis:// URL'),
@@ -42,7 +43,7 @@ export const environmentSchema = z.object({
   SERVING_THREADS: positive.default(availableParallelism()),
   /** Threads that one training step computes with. */
   TRAINING_THREADS: positive.default(availableParallelism()),
-  /** Port on which a worker answers /healthz and /metrics; unset: none. */
+  /** Port on which a worker answers /healthz and /metrics, on HOST; unset: none. */
   WORKER_HTTP_PORT: port.optional(),
 });
 
@@ -58,7 +59,13 @@ export interface Config {
   readonly datasets: { readonly maxBytes: number };
   readonly images: { readonly maxPixels: number };
   readonly serving: { readonly cacheBytes: number; readonly threads: number };
-  readonly worker: { readonly host: string; readonly threads: number; readonly httpPort: number | undefined };
+  readonly worker: {
+    /** The machine's name. */
+    readonly host: string;
+    readonly threads: number;
+    /** Where it answers /healthz and /metrics, if it does. */
+    readonly http: { readonly host: string; readonly port: number } | undefined;
+  };
 }
 
 export interface ObjectsConfig {
@@ -98,13 +105,17 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     datasets: { maxBytes: env.MAX_DATASET_BYTES },
     images: { maxPixels: env.MAX_IMAGE_PIXELS },
     serving: { cacheBytes: env.MODEL_CACHE_BYTES, threads: env.SERVING_THREADS },
-    worker: { host: hostname(), threads: env.TRAINING_THREADS, httpPort: env.WORKER_HTTP_PORT },
+    worker: {
+      host: hostname(),
+      threads: env.TRAINING_THREADS,
+      http: env.WORKER_HTTP_PORT === undefined ? undefined : { host: env.HOST, port: env.WORKER_HTTP_PORT },
+    },
   });
 }
 
 /** What `npm start` needs: each of the servers may be given, and is embedded if it is not. */
 export interface StartConfig {
-  readonly port: number;
+  readonly http: { readonly host: string; readonly port: number };
   readonly dataDir: string;
   readonly adminKey: string | undefined;
   readonly databaseUrl: string | undefined;
@@ -129,7 +140,7 @@ const startSchema = environmentSchema.partial({
 export function readStartConfig(environment: NodeJS.ProcessEnv = process.env): StartConfig {
   const env = parse(startSchema, environment);
   return {
-    port: env.PORT,
+    http: { host: env.HOST, port: env.PORT },
     dataDir: path.resolve(env.RESIDUAL_DATA_DIR),
     adminKey: env.RESIDUAL_ADMIN_KEY,
     databaseUrl: env.DATABASE_URL,

@@ -51,8 +51,8 @@ async function main(): Promise<void> {
     );
   void recover();
   const recovery = setInterval(recover, RECOVER_EVERY_MS);
-  const { httpPort } = config.worker;
-  const health = httpPort === undefined ? null : await answerHealth(httpPort, createMetrics(), () => queue.check());
+  const { http } = config.worker;
+  const health = http === undefined ? null : await answerHealth(http, createMetrics(), () => queue.check());
   stopOnSignal(logger, [
     async () => stopping.abort(),
     async () => health?.close(),

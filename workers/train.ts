@@ -72,9 +72,9 @@ async function main(): Promise<void> {
   }; // prettier-ignore
   const jobs = startJobWorker(redis, 'train', ({ runId }) => executeRun(deps, runId));
   closing.push(() => jobs.close());
-  if (config.worker.httpPort !== undefined) {
+  if (config.worker.http !== undefined) {
     const health = await answerHealth(
-      config.worker.httpPort,
+      config.worker.http,
       metrics,
       async () => void (await database.$queryRaw`SELECT 1`),
     );

@@ -1,12 +1,21 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { conflict } from '../errors.js';
 
-/** A TCP port of the loopback interface that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+/**
+ * The port itself if nobody listens on it now, and for 0 one that is free.
+ * @throws ResidualError CONFLICT
+ */
+export async function freePort(port = 0, host = '127.0.0.1'): Promise<number> {
+  const server = createServer().listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw conflict(code === 'EADDRINUSE' ? `port ${port} of ${host} is in use (PORT)` : `${message} (HOST, PORT)`);
+  }
+  const address = server.address() as AddressInfo;
   server.close();
   await once(server, 'close');
-  return port;
+  return address.port;
 }

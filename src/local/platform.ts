@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartConfig } from '../config.js';
+import { freePort } from './free-port.js';
 import { lockDataDir } from './lock.js';
 import { startApi, startWorker, type WorkerName } from './processes.js';
 import { keptSecret } from './secret.js';
@@ -35,9 +36,11 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
   };
   try {
     const key = config.adminKey ?? keptSecret(dataDir, 'admin-key');
+    // Now rather than when everything else has been started.
+    const port = await freePort(config.http.port, config.http.host);
     const stack = await startStack(dataDir, config);
     parts.push(stack);
-    const options = { dataDir, environment: environmentFor(config, stack, key) };
+    const options = { dataDir, environment: { ...environmentFor(config, stack, key), PORT: String(port) } };
     const api = await startApi(options);
     const index = parts.push(api) - 1;
     const queues: WorkerName[] = ['train', 'datasets'];
@@ -62,7 +65,7 @@ function environmentFor(config: StartConfig, stack: Stack, key: string): NodeJS.
   const { databaseUrl, redisUrl, objects } = stack;
   return {
     ...config.environment,
-    PORT: String(config.port),
+    HOST: config.http.host,
     RESIDUAL_DATA_DIR: config.dataDir,
     RESIDUAL_ADMIN_KEY: key,
     DATABASE_URL: databaseUrl,

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { compiledProgram } from './compiled.js';
+import { freePort } from './free-port.js';
 import { spawnServer, untilReady, type ServerProcess } from './server-process.js';
 
 export type WorkerName = 'train' | 'datasets';
@@ -13,44 +14,55 @@ interface ProcessOptions {
 /**
  * Starts the API process and waits until /readyz says that it reaches the database, the queue and the objects.
  * @returns with `url`, where GraphQL is
- * @throws ResidualError SERVICE_UNAVAILABLE
+ * @throws ResidualError SERVICE_UNAVAILABLE, or CONFLICT where its port is in use
  */
 export async function startApi(options: ProcessOptions): Promise<ServerProcess & { readonly url: string }> {
-  const server = await spawnProgram('api', 'src/main.js', options);
-  let url: string | undefined;
-  await untilReady(server, async () => {
-    url ??= announced(server, 'listening')?.url;
-    return url !== undefined && (await answers(new URL('/readyz', url)));
-  });
-  return { ...server, url: url as string };
+  const { PORT, HOST = '127.0.0.1' } = options.environment;
+  const port = await freePort(Number(PORT), HOST);
+  const origin = `http://${reachable(HOST)}:${port}`;
+  const server = await spawnProgram('api', 'src/main.js', options, { PORT: String(port) });
+  await untilReady(server, () => answers(`${origin}/readyz`));
+  return { ...server, url: `${origin}/graphql` };
 }
 
 /**
  * Starts a worker process and waits until it takes jobs.
  * @param name beside the queue's name where several serve one queue
  */
-export async function startWorker(queue: WorkerName, options: ProcessOptions, name = `worker-${queue}`): Promise<ServerProcess> {
-  const server = await spawnProgram(name, `workers/${queue}.js`, options);
-  await untilReady(server, () => announced(server, 'ready') !== undefined);
+export async function startWorker(
+  queue: WorkerName,
+  options: ProcessOptions,
+  name = `worker-${queue}`,
+): Promise<ServerProcess> {
+  const { HOST = '127.0.0.1', WORKER_HTTP_PORT } = options.environment;
+  // Two workers cannot have the port that is asked for; it is the one of the worker that trains.
+  const port = await freePort(queue === 'train' ? Number(WORKER_HTTP_PORT ?? 0) : 0, HOST);
+  const server = await spawnProgram(name, `workers/${queue}.js`, options, { WORKER_HTTP_PORT: String(port) });
+  await untilReady(server, () => answers(`http://${reachable(HOST)}:${port}/healthz`));
   return server;
 }
 
-function spawnProgram(name: string, program: string, { dataDir, environment }: ProcessOptions): Promise<ServerProcess> {
+function spawnProgram(
+  name: string,
+  program: string,
+  { dataDir, environment }: ProcessOptions,
+  more: NodeJS.ProcessEnv,
+): Promise<ServerProcess> {
   return spawnServer({
     name,
     file: process.execPath,
     args: ['--enable-source-maps', compiledProgram(program)],
     dataDir,
     // A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside.
-    env: { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), ...environment },
+    env: { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), ...environment, ...more },
     stopTimeoutMs: 30_000,
   });
 }
 
-/** The line of JSON in its log by which a process of ours says how far it is. */
-function announced(server: ServerProcess, message: string): { readonly url?: string } | undefined {
-  const line = server.said().split('\n').find((text) => text.includes(`"msg":"${message}"`) && text.endsWith('}'));
-  return line === undefined ? undefined : (JSON.parse(line) as { url?: string });
+/** Where a server that listens on `host` is reached from this machine, as part of a URL. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
-const answers = (url: URL) => fetch(url).then(({ ok }) => ok, () => false);
+const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(5_000) }).then(({ ok }) => ok, () => false);

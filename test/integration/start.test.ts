@@ -29,7 +29,8 @@ afterAll(async () => {
 
 describe('npm start with embedded servers', { sequential: true }, () => {
   test('prints one line with an address and a key that work, and keeps the secrets to its owner', async () => {
-    started = embedded();
+    // No line of its processes' logs is needed to see that they are ready.
+    started = embedded({ LOG_LEVEL: 'silent' });
     const { url, key } = await started.ready;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/graphql$/);
     expect(await connectApi(url, key).request(MODEL)).toEqual({ defineModel: { name: 'kept' } });
@@ -128,8 +129,7 @@ describe('npm start with servers that are given', () => {
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
     const said = await refusal({ ...(await given()), PORT: String(port) });
-    expect(said).toMatch(/in use/);
-    expect(said).toContain(String(port));
+    expect(said).toBe(`residual: port ${port} of 127.0.0.1 is in use (PORT)\n`);
   });
 
   test('a wrong password of the database is one line', async () => {

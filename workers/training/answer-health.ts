@@ -12,7 +12,11 @@ export interface HealthAddress {
 }
 
 /** `/healthz` (200, or 503 with the reason) and `/metrics`. `check` throws where the worker is not well. */
-export async function answerHealth(address: HealthAddress, metrics: Metrics, check: () => Promise<void>): Promise<HealthServer> {
+export async function answerHealth(
+  address: HealthAddress,
+  metrics: Metrics,
+  check: () => Promise<void>,
+): Promise<HealthServer> {
   const server = http.createServer((request, response) => {
     const answer =
       request.url === '/metrics' ? () => metrics.registry.metrics() : request.url === '/healthz' ? check : undefined;
