@@ -50,9 +50,17 @@ export function connectApi(url: string, key: string): ApiClient {
         webSocketImpl: WebSocket,
         connectionParams: { authorization },
       });
-      for await (const answer of socket.iterate({ query, variables })) yield dataOf<T>(answer as Answer);
+      try {
+        for await (const answer of socket.iterate({ query, variables })) yield dataOf<T>(answer as Answer);
+      } catch (error) {
+        // graphql-ws throws the errors of an operation as they came.
+        throw Array.isArray(error) ? new ApiError(error[0] as GraphQLFault) : error;
+      }
     },
-    close: async () => socket?.dispose(),
+    // A server that is gone needs no goodbye.
+    close: async () => {
+      await Promise.resolve(socket?.dispose()).catch(() => undefined);
+    },
   };
 }
 

@@ -170,7 +170,7 @@ describe('a subscription', () => {
 
   test('takes its key from the connection parameters and is refused without one', async () => {
     const id = await waitingRun();
-    expect(JSON.stringify(await follow('rsd_wrong', id))).toContain('UNAUTHENTICATED');
+    expect(await follow('rsd_wrong', id)).toMatchObject({ code: 'UNAUTHENTICATED' });
     for await (const { runProgress } of platform.subscribe(PROGRESS, { id }, { key: await platform.createKey('VIEWER') })) {
       expect(runProgress).toEqual({ id, status: 'QUEUED' });
       break;
@@ -181,10 +181,10 @@ describe('a subscription', () => {
     const key = await platform.createKey('VIEWER');
     const revoke = () => database.apiKey.deleteMany({ where: { secretHash: hashOf(key) } });
     const end = await follow(key, await waitingRun(), revoke);
-    expect(JSON.stringify(end)).toContain('UNAUTHENTICATED');
+    expect(end).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
   test('to a run that is not there is an error', async () => {
-    expect(JSON.stringify(await follow(platform.adminKey, 'none'))).toContain('NOT_FOUND');
+    expect(await follow(platform.adminKey, 'none')).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
