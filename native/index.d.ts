@@ -7,6 +7,7 @@
  */
 import type { Graph } from '../src/domain/network/graph.js';
 import type { OptimizerPlan } from '../src/domain/plan.js';
+import type { StepResult } from '../src/training/engine.js';
 
 /** float32, row-major, by state_dict name. */
 export type TensorObject = Record<string, Float32Array>;
@@ -28,7 +29,7 @@ export class Session {
   /** Once, before anything else. Resolves to the bytes taken for tensors, optimizer and activations. */
   open(graph: Graph, tensors: TensorObject, options: NativeOptions): Promise<number>;
   /** `images`: size x H x W x C, NHWC. */
-  step(images: Float32Array, labels: Int32Array, size: number, learningRate: number): Promise<{ loss: number; correct: number }>;
+  step(images: Float32Array, labels: Int32Array, size: number, learningRate: number): Promise<StepResult>;
   /** Resolves to size x K logits. */
   evaluate(images: Float32Array, size: number): Promise<Float32Array>;
   tensors(): Promise<TensorObject>;

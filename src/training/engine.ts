@@ -48,7 +48,10 @@ export interface StepResult {
   readonly correct: number;
 }
 
-/** Weights, statistics and optimizer of one network in training. Calls must not overlap; every one runs off the event loop. */
+/**
+ * Weights, statistics and optimizer of one network in training. Calls must not overlap; every one runs off the event
+ * loop.
+ */
 export interface TrainingSession {
   /**
    * Forward, backward, update. `batch.size` may be less than the session's `batchSize` (the epoch's last batch).

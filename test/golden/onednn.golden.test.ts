@@ -72,7 +72,13 @@ describe.each(['basic', 'bottleneck', 'pad'])('network %s, against PyTorch', (na
   });
 });
 
-async function withSession(golden: TrainingGolden, precision: ComputePrecision, optimizer: string, use: (session: TrainingSession) => Promise<void>, on = engine) {
+async function withSession(
+  golden: TrainingGolden,
+  precision: ComputePrecision,
+  optimizer: string,
+  use: (session: TrainingSession) => Promise<void>,
+  on = engine,
+): Promise<void> {
   const session = await on.open(golden.graph, golden.initial, {
     batchSize: golden.batch(0).size,
     precision,

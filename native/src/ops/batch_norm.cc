@@ -112,9 +112,21 @@ class BatchNorm final : public Op {
                 static_cast<float>(1 / std::sqrt(parameters_.runningVariance->value[c] + epsilon_)));
   }
 
+  /// Sums of squares are taken around the mean of a few pixels, so that a small variance beside a large mean stays exact.
+  void setPivot() {
+    constexpr int64_t kPixels = 8;
+    std::vector<float>& pixel = inverse_;  // free until the statistics are known
+    std::fill(mean_.begin(), mean_.end(), 0.0f);
+    for (int64_t i = 0; i < kPixels; ++i) {
+      const int64_t first = i * x_.pixels() / kPixels * x_.channels;
+      kernels().convert({x_.type, DataType::Float32, x_.data->data + first * sizeOf(x_.type), pixel.data()}, {0, x_.channels});
+      for (int64_t c = 0; c < x_.channels; ++c) mean_[c] += pixel[c] / kPixels;
+    }
+    for (int64_t c = 0; c < x_.channels; ++c) spread(mean_, c, mean_[c]);
+  }
+
   void normaliseByBatch() {
-    // The running mean as pivot: near the batch's once training is under way, and never far from its scale.
-    for (int64_t c = 0; c < x_.channels; ++c) spread(mean_, c, parameters_.runningMean->value[c]);
+    setPivot();
     std::fill(sums_.begin(), sums_.end(), 0);
     overRows([&](int part, Range range) {
       double* sums = sums_.data() + 2 * width_ * part;

@@ -1,17 +1,18 @@
 /**
- * The CPU engine: the C++ addon of `native/` over oneDNN. This file validates and translates; the addon computes, on one
- * thread of its own for each session.
+ * The CPU engine: the C++ addon of `native/` over oneDNN. This file validates and translates; the addon computes, on
+ * one thread of its own for each session.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Session, TensorObject } from '../../../native/index.js';
+import type * as addonTypes from '../../../native/index.d.ts';
 import type { Graph, TensorMap } from '../../domain/network/graph.js';
-import { ResourceError, type Batch, type Engine, type SessionOptions, type StepResult, type TrainingSession } from '../engine.js';
+import type { Batch, Engine, SessionOptions, StepResult, TrainingSession } from '../engine.js';
+import { ResourceError } from '../engine.js';
 
-type Addon = typeof import('../../../native/index.js');
+type Addon = typeof addonTypes;
 
 export interface OneDnnOptions {
   /**
@@ -23,7 +24,8 @@ export interface OneDnnOptions {
 
 /** The engine. @throws Error with the remedy where the addon does not load. */
 export function createOneDnnEngine({ threads = availableParallelism() }: OneDnnOptions = {}): Engine {
-  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`threads must be a positive integer, not ${threads}`);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new RangeError(`threads must be a positive integer, not ${threads}`);
   const addon = loadAddon();
   return {
     name: 'ONEDNN',
@@ -50,22 +52,30 @@ function loadAddon(): Addon {
   if (loaded) return loaded;
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'native', 'index.cjs'))) {
-    if (folder === dirname(folder)) throw new Error('native/index.cjs is in no folder above the engine: the installation is incomplete');
-    folder = dirname(folder);
+    const parent = dirname(folder);
+    if (folder === parent) throw new Error('the installation is incomplete: no folder above has native/index.cjs');
+    folder = parent;
   }
   loaded = createRequire(import.meta.url)(join(folder, 'native', 'index.cjs')) as Addon;
   return loaded;
 }
 
-async function openSession(addon: Addon, graph: Graph, initial: TensorMap, options: SessionOptions, threads: number): Promise<TrainingSession> {
-  if (!Number.isInteger(options.batchSize) || options.batchSize < 1)
-    throw new RangeError(`batchSize must be a positive integer, not ${options.batchSize}`);
-  if (!(options.labelSmoothing >= 0 && options.labelSmoothing < 1))
-    throw new RangeError(`labelSmoothing must be in [0, 1), not ${options.labelSmoothing}`);
-  const native = new addon.Session();
+async function openSession(
+  addon: Addon,
+  graph: Graph,
+  initial: TensorMap,
+  options: SessionOptions,
+  threads: number,
+): Promise<TrainingSession> {
   const { batchSize, precision, optimizer, labelSmoothing } = options;
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new RangeError(`batchSize must be a positive integer, not ${batchSize}`);
+  if (!(labelSmoothing >= 0 && labelSmoothing < 1))
+    throw new RangeError(`labelSmoothing must be in [0, 1), not ${labelSmoothing}`);
+  const native = new addon.Session();
+  const nativeOptions = { batchSize, precision, optimizer, labelSmoothing, threads };
   try {
-    await ours('open', () => native.open(graph, Object.fromEntries(initial), { batchSize, precision, optimizer, labelSmoothing, threads }));
+    await ours('open', () => native.open(graph, Object.fromEntries(initial), nativeOptions));
   } catch (error) {
     await native.close();
     throw error;
@@ -78,7 +88,7 @@ class OneDnnSession implements TrainingSession {
   private readonly imageElements: number;
 
   constructor(
-    private readonly native: Session,
+    private readonly native: addonTypes.Session,
     private readonly graph: Graph,
     private readonly batchSize: number,
   ) {
@@ -128,7 +138,7 @@ class OneDnnSession implements TrainingSession {
   }
 }
 
-const toMap = (tensors: TensorObject): TensorMap => new Map(Object.entries(tensors));
+const toMap = (tensors: addonTypes.TensorObject): TensorMap => new Map(Object.entries(tensors));
 
 /** The addon's errors come from another thread: gives them a stack that shows who called. */
 async function ours<T>(what: string, call: () => Promise<T>): Promise<T> {
