@@ -1,6 +1,6 @@
 /**
- * Randomness as a function of (seed, stream, index) alone, so that a resumed run, another engine or another worker draws
- * the same numbers without any generator state being stored.
+ * Randomness as a function of (seed, stream, index) alone, so that a resumed run, another engine or another worker
+ * draw the same numbers without any generator state being stored.
  *
  * Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
  */
