@@ -40,7 +40,7 @@ const STEPS = [
   {
     what: 'npm ci',
     why: 'the locked packages',
-    inputs: ['package.json', 'package-lock.json', '.npmrc'],
+    inputs: ['package-lock.json', '.npmrc'],
     output: 'node_modules',
     run: () => npm('ci', '--no-audit', '--no-fund', '--include=dev', '--include=optional'),
   },

@@ -27,11 +27,18 @@ export async function inForeground(work: (platform: Platform) => Promise<'stay' 
   process.exit(exitCode);
 }
 
+/** From a terminal Ctrl-C comes twice, once through npm; a second signal is one that comes after this. */
+const REPEATED_WITHIN_MS = 1_000;
+
 async function untilInterrupted(): Promise<void> {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const interrupted = new AbortController();
-  for (const signal of signals)
-    process.on(signal, () => (interrupted.signal.aborted ? process.exit(130) : interrupted.abort()));
+  let firstAt = Infinity;
+  const interrupt = () => {
+    if (performance.now() - firstAt > REPEATED_WITHIN_MS) process.exit(130);
+    firstAt = Math.min(firstAt, performance.now());
+    interrupted.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   await once(interrupted.signal, 'abort');
 }
 
