@@ -46,14 +46,18 @@ export async function revokeApiKey(
   return true;
 }
 
-/** Makes the configured secret an ADMIN key; safe to repeat and to run in several processes at once. */
+/**
+ * Makes the configured secret an ADMIN key, in place of the one that was configured before. Safe to repeat and to run in
+ * several processes at once.
+ */
 export async function ensureAdminKey({ database }: { database: Database }, secret: string): Promise<void> {
   const secretHash = hashSecret(secret);
   await database.apiKey.upsert({
     where: { secretHash },
-    create: { name: 'admin', role: 'ADMIN', secretHash },
-    update: { role: 'ADMIN', expiresAt: null },
+    create: { name: 'admin', role: 'ADMIN', secretHash, configured: true },
+    update: { role: 'ADMIN', expiresAt: null, configured: true },
   });
+  await database.apiKey.deleteMany({ where: { configured: true, secretHash: { not: secretHash } } });
 }
 
 const MEMORY_MS = 1_000;

@@ -18,6 +18,7 @@ export function checkName(name: string, field: string): void {
 export function checkDescription(description: string, field: string): void {
   if (description.length > MAX_DESCRIPTION_LENGTH)
     throw badInput(field, `has at most ${MAX_DESCRIPTION_LENGTH} characters`);
+  if (description.includes('\0')) throw badInput(field, 'must not contain NUL, which PostgreSQL does not store');
 }
 
 /** Names by label. @throws BAD_USER_INPUT */
@@ -28,6 +29,7 @@ export function checkClassNames(classNames: readonly string[], field: string): v
   for (const [index, className] of classNames.entries()) {
     if (className.trim() === '' || className.length > MAX_CLASS_NAME_LENGTH)
       throw badInput(`${field}.${index}`, `a class name has 1 to ${MAX_CLASS_NAME_LENGTH} characters`);
+    if (/\p{Cc}/u.test(className)) throw badInput(`${field}.${index}`, 'must be printable text');
     if (seen.has(className)) throw badInput(`${field}.${index}`, `the class name ${className} is there twice`);
     seen.add(className);
   }

@@ -138,11 +138,14 @@ describe('a key', () => {
     expect(codeOf(await platform.graphql('{ queueStats { waiting } }', {}, { key }))).toBe('UNAUTHENTICATED');
   });
 
-  test('of the configuration is one key however often and however many processes ensure it', async () => {
-    const secret = freshName('configured-');
+  test('of the configuration is one key however often it is ensured, and takes the place of the one before', async () => {
+    const [former, secret] = [freshName('configured-'), freshName('configured-')];
+    await database.apiKey.updateMany({ where: { configured: true }, data: { configured: false } });
+    await ensureAdminKey({ database }, former);
     await Promise.all([1, 2, 3, 4].map(() => ensureAdminKey({ database }, secret)));
-    expect(await database.apiKey.count({ where: { secretHash: hashOf(secret) } })).toBe(1);
+    expect(await database.apiKey.findMany({ where: { configured: true } })).toMatchObject([{ secretHash: hashOf(secret) }]);
     expect((await platform.graphql('{ apiKeys { id } }', {}, { key: secret })).errors).toBeUndefined();
+    expect(codeOf(await platform.graphql('{ apiKeys { id } }', {}, { key: former }))).toBe('UNAUTHENTICATED');
   });
 });
 

@@ -31,6 +31,7 @@ CREATE TABLE "ApiKey" (
     "name" TEXT NOT NULL,
     "role" "Role" NOT NULL,
     "secretHash" TEXT NOT NULL,
+    "configured" BOOLEAN NOT NULL DEFAULT false,
     "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "lastUsedAt" TIMESTAMPTZ(3),
     "expiresAt" TIMESTAMPTZ(3),
