@@ -203,3 +203,11 @@ describe('deploy/Dockerfile', () => {
     expect(text('api')).not.toMatch(/native|dnnl/);
   });
 });
+
+describe('docs/operations.md', () => {
+  test('lists each variable of config.ts, and no other', () => {
+    const rows = read('docs/operations.md').split('\n').filter((line) => /^\| `[A-Z]/.test(line));
+    const names = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name));
+    expect(names.toSorted()).toEqual(Object.keys(environmentSchema.shape).toSorted());
+  });
+});
