@@ -92,6 +92,15 @@ export async function describeModel(api: ApiClient, name: string): Promise<{ dep
   return answer.model.architecture;
 }
 
+/** A run of that model with that tag that a demo before left unfinished; the platform goes on with it by itself. */
+export async function findUnfinishedRun(api: ApiClient, model: string, tag: string): Promise<string | null> {
+  const query = `query ($model: String, $tag: String) {
+    runs(first: 1, model: $model, tag: $tag, status: [QUEUED, RUNNING]) { nodes { id } }
+  }`;
+  const { runs } = await api.request<{ runs: { nodes: { id: string }[] } }>(query, { model, tag });
+  return runs.nodes[0]?.id ?? null;
+}
+
 /** @returns the run's id */
 export async function startTraining(api: ApiClient, input: Record<string, unknown>): Promise<string> {
   const { startTraining: run } = await api.request<{ startTraining: { id: string } }>(

@@ -4,7 +4,8 @@ import Table from 'cli-table3';
 import { ApiError, connectApi, type ApiClient } from './client.js';
 import { readDatasetFolder } from './dataset-folder.js';
 import {
-  defineModel, describeModel, findReadyDataset, predict, readRun, readSamples, startTraining, uploadDataset, watchRun,
+  defineModel, describeModel, findReadyDataset, findUnfinishedRun, predict, readRun, readSamples, startTraining,
+  uploadDataset, watchRun,
   type Dataset, type FinishedRun,
 } from './demo-steps.js'; // prettier-ignore
 import { inForeground } from './foreground.js';
@@ -17,12 +18,14 @@ import { displayProgress, duration } from './training-progress.js';
 const EPOCHS = 3;
 const PRESET = 'RESNET20';
 const IMAGES = 10;
+const TAG = 'demo';
 const TRAINING = {
   epochs: EPOCHS,
   batchSize: 128,
   optimizer: { kind: 'SGD', learningRate: 0.2, momentum: 0.9, nesterov: true, weightDecay: 0.0005 },
   schedule: { kind: 'ONE_CYCLE' },
   seed: 0,
+  tags: [TAG],
 };
 
 const { values: options } = readOptions();
@@ -54,12 +57,14 @@ async function provideDataset(api: ApiClient): Promise<Dataset> {
   const dataset = ready ?? (await uploadDataset(api, folder));
   const { height, width, channels } = shapeOf(dataset);
   say(
-    `Data set ${dataset.name}@${dataset.version} ${ready ? 'is there already' : 'uploaded and validated'}: ` +
+    `Data set ${nameOf(dataset)} ${ready ? 'is there already' : 'uploaded and validated'}: ` +
       `${dataset.trainSize} images to train on, ${dataset.testSize} to test on, ` +
       `${channels}x${height}x${width}, ${dataset.classNames.length} classes.`,
   );
   return dataset;
 }
+
+const nameOf = ({ name, version }: Dataset) => `${name}@${version}`;
 
 function shapeOf({ imageShape }: Dataset) {
   if (imageShape === null) throw new Error('the data set has no image shape although it is READY');
@@ -77,7 +82,9 @@ async function provideModel(api: ApiClient, dataset: Dataset): Promise<string> {
 }
 
 async function train(api: ApiClient, model: string, dataset: Dataset): Promise<FinishedRun> {
-  const id = await startBfloat16(api, { ...TRAINING, model, dataset: `${dataset.name}@${dataset.version}` });
+  const unfinished = await findUnfinishedRun(api, model, TAG);
+  if (unfinished !== null) say('Training: going on with the run that was interrupted.');
+  const id = unfinished ?? (await startBfloat16(api, { ...TRAINING, model, dataset: nameOf(dataset) }));
   const display = displayProgress(EPOCHS);
   try {
     for await (const run of watchRun(api, id)) display.show(run);
