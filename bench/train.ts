@@ -12,7 +12,7 @@ const WARM_UP_STEPS = 2;
 const MIN_STEPS = 7;
 const MIN_SECONDS = 3;
 
-/** `npm run bench -- train MODEL BATCH`: training steps on random data that lie in memory, through a worker's engine. */
+/** `npm run bench -- train MODEL BATCH`: training steps on random data in memory, through a worker's engine. */
 export async function benchTrain(args: string[]): Promise<void> {
   const { positionals, values } = parseArgs({
     args,
@@ -59,8 +59,17 @@ function randomBatch({ inputShape, numClasses }: Graph, size: number): Batch {
   };
 }
 
-function report(result: { model: string; batchSize: number; precision: string; threads: number; device: string; seconds: number[] }) {
-  const { seconds, device, ...settings } = result;
+interface Timing {
+  readonly model: string;
+  readonly batchSize: number;
+  readonly precision: string;
+  readonly threads: number;
+  readonly device: string;
+  /** Of each step, ascending. */
+  readonly seconds: readonly number[];
+}
+
+function report({ seconds, device, ...settings }: Timing): void {
   const median = seconds[Math.floor(seconds.length / 2)]!;
   const imagesPerSecond = Math.round((settings.batchSize / median) * 10) / 10;
   console.table({

@@ -3,7 +3,7 @@
  * and a test holds the two and the GraphQL contract together.
  */
 export const ERROR_CODES = {
-  UNAUTHENTICATED: { retryable: false, meaning: 'The request carries no key, or one that is wrong, revoked or expired.' },
+  UNAUTHENTICATED: { retryable: false, meaning: 'The request carries no key, or a wrong, revoked or expired one.' },
   FORBIDDEN: { retryable: false, meaning: "The key's role does not allow this operation." },
   BAD_USER_INPUT: { retryable: false, meaning: 'An argument is wrong; `extensions.field` is its dotted path.' },
   NOT_FOUND: { retryable: false, meaning: 'What the request names does not exist.' },
@@ -11,8 +11,8 @@ export const ERROR_CODES = {
   PAYLOAD_TOO_LARGE: { retryable: false, meaning: 'The body, a file or a decoded image is larger than the limit.' },
   RATE_LIMITED: { retryable: true, meaning: 'Too many requests wait already; try again later.' },
   QUERY_TOO_COMPLEX: { retryable: false, meaning: 'The query asks for more than one request may.' },
-  SERVICE_UNAVAILABLE: { retryable: true, meaning: 'The database, the queue or the object store does not answer; nothing was changed.' },
-  INTERNAL_SERVER_ERROR: { retryable: false, meaning: 'A fault of ours; `extensions.correlationId` finds it in the log.' },
+  SERVICE_UNAVAILABLE: { retryable: true, meaning: 'The database, the queue or the object store does not answer.' },
+  INTERNAL_SERVER_ERROR: { retryable: false, meaning: 'A fault of ours; `correlationId` finds it in the log.' },
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -47,10 +47,13 @@ export async function revokeApiKey(
 }
 
 /**
- * Makes the configured secret an ADMIN key, in place of the one that was configured before. Safe to repeat and to run in
+ * Makes the configured secret an ADMIN key, in place of the one configured before. Safe to repeat and to run in
  * several processes at once.
  */
-export async function ensureAdminKey({ database }: { database: Database }, secret: string): Promise<void> {
+export async function ensureAdminKey(
+  { database }: { database: Database },
+  secret: string,
+): Promise<void> {
   const secretHash = hashSecret(secret);
   await database.apiKey.upsert({
     where: { secretHash },

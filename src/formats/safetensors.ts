@@ -32,7 +32,10 @@ export class SafetensorsError extends Error {
 }
 
 /** The bytes that come before the tensors, which the caller writes behind it in the same order. */
-export function encodeSafetensorsHeader(tensors: readonly TensorHeader[], metadata: Record<string, string> = {}): Uint8Array {
+export function encodeSafetensorsHeader(
+  tensors: readonly TensorHeader[],
+  metadata: Record<string, string> = {},
+): Uint8Array {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata;
   let end = 0;

@@ -5,7 +5,7 @@ export type Database = PrismaClient;
 /** What a use case takes when it may also run inside a caller's transaction. */
 export type Transaction = Omit<PrismaClient, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
-/** The one client of a process. `connectionTimeoutMillis` bounds how long a request waits for a database that is down. */
+/** The one client of a process. A request waits for a database that is down for `connectionTimeoutMillis`. */
 export function connectDatabase(url: string, options: { maxConnections?: number } = {}): Database {
   return new PrismaClient({
     adapter: new PrismaPg({

@@ -27,7 +27,7 @@ export function createMetrics() {
       'kind',
       'code',
     ]),
-    operationSeconds: latency('graphql_operation_seconds', 'Time to answer a GraphQL operation.', ['operation', 'kind']),
+    operationSeconds: latency('graphql_operation_seconds', 'Time to answer an operation.', ['operation', 'kind']),
     subscriptions: gauge('graphql_subscriptions', 'Subscriptions open now.'),
 
     predictions: counter('predictions_total', 'Prediction requests answered; code OK or the error code.', ['code']),

@@ -31,8 +31,9 @@ export async function readPage<T>(
   const backwards = last !== undefined;
   const size = last ?? first ?? DEFAULT_SIZE;
   const cursor = backwards ? before : after;
+  const take = backwards ? -(size + 1) : size + 1;
   const [rows, totalCount] = await Promise.all([
-    find({ take: backwards ? -(size + 1) : size + 1, ...(cursor !== undefined && { cursor: { id: cursor }, skip: 1 }) }),
+    find({ take, ...(cursor !== undefined && { cursor: { id: cursor }, skip: 1 }) }),
     count(),
   ]);
   const more = rows.length > size;

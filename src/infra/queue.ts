@@ -19,7 +19,7 @@ export interface RedisConfig {
 const DEADLINE_MS = 2_000;
 const CONNECT_WAIT_MS = 1_500;
 
-/** While Redis is away, a `bounded` connection fails a command in at most 1.5 s, a `patient` one waits for its return. */
+/** While Redis is away, a `bounded` connection fails a command within 1.5 s, a `patient` one waits for its return. */
 export function connectRedis(url: string, manner: 'bounded' | 'patient'): Redis {
   const reconnect: RedisOptions = {
     connectTimeout: CONNECT_WAIT_MS,

@@ -1,8 +1,13 @@
 #include "conv.h"
 
+#include <algorithm>
+#include <functional>
 #include <optional>
+#include <vector>
 
+#include "kernels.h"
 #include "onednn.h"
+#include "parallel.h"
 
 namespace residual {
 namespace {
@@ -23,14 +28,10 @@ class Relayout {
     wantedMemory_ = copy_ ? wrap(context_, wanted_, copy_->data) : plainMemory_;
     if (!copy_ || toWanted_) return;
     toWanted_ = dnnl::reorder(plainMemory_, wantedMemory_);
-    toPlain_ = dnnl::reorder(wantedMemory_, plainMemory_);
   }
   const memory& wanted() const { return wantedMemory_; }
   void load() {
     if (copy_) toWanted_.execute(context_.onednn->stream, plainMemory_, wantedMemory_);
-  }
-  void unload() {
-    if (copy_) toPlain_.execute(context_.onednn->stream, wantedMemory_, plainMemory_);
   }
 
  private:
@@ -38,7 +39,106 @@ class Relayout {
   const memory::desc plain_, wanted_;
   Buffer* copy_ = nullptr;
   memory plainMemory_, wantedMemory_;
-  dnnl::reorder toWanted_, toPlain_;
+  dnnl::reorder toWanted_;
+};
+
+/// Makes primitives for a single thread, whatever the session's number is.
+template <class Make>
+auto onOneThread(const Context& context, Make make) {
+  omp_set_num_threads(1);
+  auto restore = [&](int*) { omp_set_num_threads(context.threads); };
+  int token;
+  const std::unique_ptr<int, decltype(restore)> guard(&token, restore);
+  return make();
+}
+
+/// The gradients of weight and bias: each thread computes those of its own images, and the sum is taken in the threads'
+/// order. oneDNN's own division of this primitive has its threads wait for each other in busy loops many times, which on
+/// a machine with other work to do costs a hundredfold.
+class WeightGradient {
+ public:
+  using Describe = std::function<dnnl::convolution_backward_weights::primitive_desc(const Value& x, const Value& y)>;
+
+  /// `describe` gives the primitive for some of the images.
+  WeightGradient(const Context& context, memory::desc plain, memory::desc bias, const Value& x, const Value& y,
+                 const Describe& describe)
+      : context_(context), plain_(std::move(plain)), bias_(std::move(bias)) {
+    const int parts = static_cast<int>(std::min<int64_t>(context.threads, x.batch));
+    for (int part = 0; part < parts; ++part) {
+      const auto [begin, end] = share(x.batch, parts, part);
+      Part made{x, y, begin * static_cast<int64_t>(x.bytes()) / x.batch, begin * static_cast<int64_t>(y.bytes()) / y.batch};
+      made.x.batch = made.y.batch = end - begin;
+      made.desc = onOneThread(context, [&] { return describe(made.x, made.y); });
+      parts_.push_back(std::move(made));
+    }
+  }
+
+  void plan(MemoryPlan& plan, bool hasBias) {
+    for (Part& part : parts_) {
+      part.weight = plan.allocate(part.desc.diff_weights_desc().get_size());
+      if (hasBias) part.bias = plan.allocate(bias_.get_size());
+      part.scratch = plan.allocate(part.desc.scratchpad_desc().get_size());
+    }
+  }
+
+  void bind(const Buffer* x, const Buffer* dy, const Parameter& weight, const Parameter* bias) {
+    for (Part& part : parts_) {
+      if (!part.primitive)
+        part.primitive = onOneThread(context_, [&] { return dnnl::convolution_backward_weights(part.desc); });
+      part.arguments = {{DNNL_ARG_SRC, wrap(context_, nhwc(part.x), x->data + part.xOffset)},
+                        {DNNL_ARG_DIFF_DST, wrap(context_, nhwc(part.y), dy->data + part.yOffset)},
+                        {DNNL_ARG_DIFF_WEIGHTS, wrap(context_, part.desc.diff_weights_desc(), part.weight->data)},
+                        {DNNL_ARG_SCRATCHPAD, wrap(context_, part.desc.scratchpad_desc(), part.scratch->data)}};
+      if (bias) part.arguments.insert({DNNL_ARG_DIFF_BIAS, wrap(context_, bias_, part.bias->data)});
+    }
+    sum_ = parts_.front().arguments.at(DNNL_ARG_DIFF_WEIGHTS);
+    gradient_ = wrap(context_, plain_, weight.gradient);
+    if (!toPlain_) toPlain_ = dnnl::reorder(sum_, gradient_);
+    biasGradient_ = bias ? bias->gradient : nullptr;
+  }
+
+  void execute() {
+    parallelFor(static_cast<int>(parts_.size()), [&](int part) {
+      parts_[part].primitive.execute(context_.onednn->stream, parts_[part].arguments);
+    });
+    const auto elements = static_cast<int64_t>(sum_.get_desc().get_size() / sizeof(float));
+    for (size_t part = 1; part < parts_.size(); ++part) addWeights(parts_[part], elements);
+    toPlain_.execute(context_.onednn->stream, sum_, gradient_);
+    if (biasGradient_) sumBias();
+  }
+
+ private:
+  struct Part {
+    Value x, y;  // of its images
+    int64_t xOffset, yOffset;  // bytes
+    dnnl::convolution_backward_weights::primitive_desc desc{};
+    dnnl::convolution_backward_weights primitive{};
+    Buffer *weight = nullptr, *bias = nullptr, *scratch = nullptr;
+    Arguments arguments{};
+  };
+
+  void addWeights(const Part& part, int64_t elements) {
+    Buffer* const sum = parts_.front().weight;
+    const ReluGradientArguments arguments{DataType::Float32, nullptr, sum->data, part.weight->data, sum->data};
+    parallelFor(context_.threads, [&](int thread) {
+      const auto [begin, end] = share(elements, context_.threads, thread);
+      kernels().reluGradient(arguments, {begin, end});
+    });
+  }
+
+  void sumBias() {
+    const auto channels = static_cast<int64_t>(bias_.get_size() / sizeof(float));
+    std::fill_n(biasGradient_, channels, 0.0f);
+    for (const Part& part : parts_)
+      for (int64_t c = 0; c < channels; ++c) biasGradient_[c] += part.bias->as<float>()[c];
+  }
+
+  const Context& context_;
+  const memory::desc plain_, bias_;
+  std::vector<Part> parts_;
+  memory sum_, gradient_;
+  dnnl::reorder toPlain_;
+  float* biasGradient_ = nullptr;
 };
 
 class Conv final : public Op {
@@ -91,8 +191,7 @@ class Conv final : public Op {
       dataWeight_->load();
       backwardData_.execute(context_.onednn->stream, dataArguments_);
     }
-    backwardWeights_.execute(context_.onednn->stream, weightsArguments_);
-    weightGradient_->unload();
+    weightGradient_->execute();
   }
 
  private:
@@ -111,14 +210,14 @@ class Conv final : public Op {
   }
 
   void planBackwardWeights(MemoryPlan& plan) {
-    weightsDesc_ = guarded(name, [&] {
-      return describeConvBackwardWeights(context_.onednn->engine, forwardDesc_, nhwc(x_),
-                                         weightDesc(memory::data_type::f32, memory::format_tag::any),
-                                         bias_ ? &biasDesc_ : nullptr, nhwc(y_), geometry_);
+    guarded(name, [&] {
+      weightGradient_.emplace(context_, plainWeight_, biasDesc_, x_, y_, [&](const Value& x, const Value& y) {
+        return describeConvBackwardWeights(context_.onednn->engine, forwardDesc_, nhwc(x),
+                                           weightDesc(memory::data_type::f32, memory::format_tag::any),
+                                           bias_ ? &biasDesc_ : nullptr, nhwc(y), geometry_);
+      });
     });
-    weightGradient_.emplace(context_, plainWeight_, weightsDesc_.diff_weights_desc());
-    weightGradient_->plan(plan);
-    weightsScratch_ = plan.allocate(weightsDesc_.scratchpad_desc().get_size());
+    weightGradient_->plan(plan, bias_ != nullptr);
   }
 
   void bindForward() {
@@ -141,13 +240,7 @@ class Conv final : public Op {
                         {DNNL_ARG_DIFF_SRC, wrap(context_, nhwc(x_), dx_->data)},
                         {DNNL_ARG_SCRATCHPAD, wrap(context_, dataDesc_.scratchpad_desc(), dataScratch_->data)}};
     }
-    if (!backwardWeights_) backwardWeights_ = dnnl::convolution_backward_weights(weightsDesc_);
-    weightGradient_->bind(weight_.gradient);
-    weightsArguments_ = {{DNNL_ARG_SRC, wrap(context_, nhwc(x_), x_.data->data)},
-                         {DNNL_ARG_DIFF_DST, dy},
-                         {DNNL_ARG_DIFF_WEIGHTS, weightGradient_->wanted()},
-                         {DNNL_ARG_SCRATCHPAD, wrap(context_, weightsDesc_.scratchpad_desc(), weightsScratch_->data)}};
-    if (bias_) weightsArguments_.insert({DNNL_ARG_DIFF_BIAS, wrap(context_, biasDesc_, bias_->gradient)});
+    weightGradient_->bind(x_.data, dy_, weight_, bias_);
   }
 
   const Context& context_;
@@ -173,11 +266,7 @@ class Conv final : public Op {
   Buffer* dataScratch_ = nullptr;
   Arguments dataArguments_;
 
-  dnnl::convolution_backward_weights::primitive_desc weightsDesc_;
-  dnnl::convolution_backward_weights backwardWeights_;
-  std::optional<Relayout> weightGradient_;
-  Buffer* weightsScratch_ = nullptr;
-  Arguments weightsArguments_;
+  std::optional<WeightGradient> weightGradient_;
 };
 
 }  // namespace
