@@ -29,18 +29,6 @@ const TRAINING = {
 };
 
 const { values: options } = readOptions();
-await inForeground(async ({ url, key, logs }) => {
-  say(`The API answers at ${url}; what its processes say is in ${logs}.\n`);
-  const api = connectApi(url, key);
-  const dataset = await provideDataset(api);
-  const model = await provideModel(api, dataset);
-  const run = await train(api, model, dataset);
-  const predictMs = await showPredictions(api, model, dataset);
-  await api.close();
-  if (!options.exit) say(farewell(url, key, model));
-  else say(JSON.stringify(summaryOf(run, predictMs)));
-  return options.exit ? 'exit' : 'stay';
-});
 
 function readOptions() {
   try {
@@ -168,3 +156,16 @@ function farewell(url: string, key: string, model: string): string {
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
+
+await inForeground(async ({ url, key, logs }) => {
+  say(`The API answers at ${url}; what its processes say is in ${logs}.\n`);
+  const api = connectApi(url, key);
+  const dataset = await provideDataset(api);
+  const model = await provideModel(api, dataset);
+  const run = await train(api, model, dataset);
+  const predictMs = await showPredictions(api, model, dataset);
+  await api.close();
+  if (!options.exit) say(farewell(url, key, model));
+  else say(JSON.stringify(summaryOf(run, predictMs)));
+  return options.exit ? 'exit' : 'stay';
+});
