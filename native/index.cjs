@@ -4,6 +4,11 @@ const path = require('node:path');
 
 const FILE = path.join(__dirname, 'build', 'Release', 'residual.node');
 
+// A thread of libgomp that waits for another keeps its core busy for milliseconds. Where any other process wants that
+// core, the one it waits for is not running, and a step takes up to thirty times as long; so it sleeps sooner. libgomp
+// reads this once, as it is loaded with the addon, and what the user has set goes before.
+if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '1000';
+
 /** @param {NodeJS.ErrnoException} error @returns {string} what is wrong and the command that mends it */
 function remedy(error) {
   if (error.code === 'MODULE_NOT_FOUND') {
