@@ -42,6 +42,13 @@ export async function startWorker(
   return server;
 }
 
+/**
+ * A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside. OpenMP's
+ * threads wait for each other by turning in a loop, 300,000 times unless told otherwise: where the API, PostgreSQL or
+ * anything else wants the same cores, that holds up the thread they wait for. A thousand cost nothing where nobody does.
+ */
+const THREADING = { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), GOMP_SPINCOUNT: '1000' };
+
 function spawnProgram(
   name: string,
   program: string,
@@ -53,8 +60,7 @@ function spawnProgram(
     file: process.execPath,
     args: ['--enable-source-maps', compiledProgram(program)],
     dataDir,
-    // A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside.
-    env: { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), ...environment, ...more },
+    env: { ...THREADING, ...environment, ...more },
     stopTimeoutMs: 30_000,
   });
 }
