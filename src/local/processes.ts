@@ -43,7 +43,8 @@ export async function startWorker(
 }
 
 /**
- * A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside. OpenMP's
+ * A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside.
+ * OpenMP's
  * threads wait for each other by turning in a loop, 300,000 times unless told otherwise: where the API, PostgreSQL or
  * anything else wants the same cores, that holds up the thread they wait for. A thousand cost nothing where nobody does.
  */
