@@ -43,10 +43,9 @@ export async function startWorker(
 }
 
 /**
- * A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside.
- * OpenMP's
- * threads wait for each other by turning in a loop, 300,000 times unless told otherwise: where the API, PostgreSQL or
- * anything else wants the same cores, that holds up the thread they wait for. A thousand cost nothing where nobody does.
+ * A training step or a decoded image holds a thread of libuv's pool while it computes; files need some beside. OpenMP's
+ * threads wait for each other in a loop that turns 300,000 times unless told otherwise: where the API or PostgreSQL
+ * want the same cores, that holds up the thread that is waited for. A thousand turns cost nothing where nobody does.
  */
 const THREADING = { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), GOMP_SPINCOUNT: '1000' };
 
