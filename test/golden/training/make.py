@@ -7,8 +7,14 @@ Each file: `initial.*` tensors, `images` (B, N, H, W, C) and `labels` (B, N), `e
 initial running statistics; from one step on batch 0: `step.logits`, `step.loss`, `gradient.*`, `after.*` (running
 statistics); and for each optimizer the `losses.*` of 20 steps over the batches in turn. `autocast.deviations`: how far
 PyTorch's own gradients stray, tensor by tensor, when its convolutions compute in bfloat16: ||g' - g|| / ||g||, the
-measure for ours. The definition of the network and of the optimizers is in the metadata. The modules are written after torchvision, not after src/domain/network.
+measure for ours. The definition of the network and of the optimizers is in the metadata. The modules are written after
+torchvision, not after src/domain/network.
+
+Where a ReLU's input is 0 but for rounding, or two pixels of a max pool are equal but for rounding, the last bit decides
+which way the gradient goes, and no two float32 programs need agree from there on. So seeds are tried until no such input
+comes closer than `MARGIN` in all of the steps.
 """
+import itertools
 import json
 import os
 import struct
@@ -18,6 +24,8 @@ from torch import nn
 import torch.nn.functional as F
 
 STEPS, BATCHES, SIZE = 20, 4, 8
+# Several roundings of float32 values around 1.
+MARGIN = 1e-6
 # The gradient of a bias before a batch norm is zero in theory and rounding noise in practice.
 GRADIENT_FLOOR = 0.02
 BASE = dict(groups=1, widthPerGroup=None, widthMultiplier=1, squeezeExcitation=0, strideInFirstConv=False,
@@ -32,7 +40,7 @@ CASES = {
     'bottleneck': dict(definition={**BASE, 'block': 'BOTTLENECK', 'stem': dict(kind='CONV7X7_POOL', width=16),
                                    'stages': [dict(blocks=2, width=8, stride=1), dict(blocks=1, width=16, stride=2)],
                                    'shortcut': 'PROJECTION', 'shortcutNorm': False, 'convBias': True, 'groups': 2,
-                                   'numClasses': 7, 'inputShape': dict(height=30, width=26, channels=1)},
+                                   'numClasses': 7, 'inputShape': dict(height=18, width=14, channels=1)},
                        labelSmoothing=0.0),
     # He's parameter-free shortcut.
     'pad': dict(definition={**BASE, 'block': 'BASIC', 'stem': dict(kind='CONV3X3', width=16), 'shortcut': 'IDENTITY_PAD',
@@ -41,12 +49,30 @@ CASES = {
                             'inputShape': dict(height=8, width=8, channels=3)}, labelSmoothing=0.0),
 }
 OPTIMIZERS = {
-    'sgd': dict(kind='SGD', learningRate=0.05, momentum=0.9, nesterov=True, weightDecay=0.01),
-    'sgd-plain': dict(kind='SGD', learningRate=0.05, momentum=0.0, nesterov=False, weightDecay=0.0),
-    'sgd-heavy-ball': dict(kind='SGD', learningRate=0.02, momentum=0.9, nesterov=False, weightDecay=0.0),
-    'adam': dict(kind='ADAM', learningRate=0.003, weightDecay=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8),
-    'adamw': dict(kind='ADAMW', learningRate=0.003, weightDecay=0.05, beta1=0.8, beta2=0.99, epsilon=1e-6),
+    'sgd': dict(kind='SGD', learningRate=0.01, momentum=0.9, nesterov=True, weightDecay=0.01),
+    'sgd-plain': dict(kind='SGD', learningRate=0.02, momentum=0.0, nesterov=False, weightDecay=0.0),
+    'sgd-heavy-ball': dict(kind='SGD', learningRate=0.005, momentum=0.9, nesterov=False, weightDecay=0.0),
+    'adam': dict(kind='ADAM', learningRate=0.001, weightDecay=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8),
+    'adamw': dict(kind='ADAMW', learningRate=0.001, weightDecay=0.05, beta1=0.8, beta2=0.99, epsilon=1e-6),
 }
+
+
+closest = float('inf')
+
+
+def relu(x):
+    global closest
+    closest = min(closest, x.abs().min().item())
+    return F.relu(x)
+
+
+def max_pool(x):
+    """Of ReLU's output: pixels that are both 0 pass no gradient on, whichever is taken."""
+    global closest
+    windows = F.unfold(F.pad(x, (1, 1, 1, 1)), 3, stride=2).reshape(x.shape[0], x.shape[1], 9, -1)
+    first, second = windows.topk(2, 2).values.unbind(2)
+    closest = min(closest, (first - second)[first > 0].min().item())
+    return F.max_pool2d(x, 3, 2, 1)
 
 
 class Block(nn.Module):
@@ -71,12 +97,12 @@ class Block(nn.Module):
         y = x
         for i in range(1, self.depth + 1):
             y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
-            y = F.relu(y) if i < self.depth else y
+            y = relu(y) if i < self.depth else y
         if self.downsample is not None:
             x = self.downsample(x)
         elif self.added:
             x = F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.added))
-        return F.relu(y + x)
+        return relu(y + x)
 
 
 class Net(nn.Module):
@@ -96,8 +122,8 @@ class Net(nn.Module):
         self.fc = nn.Linear(width, d['numClasses'])
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.max_pool2d(x, 3, 2, 1) if self.pool else x
+        x = relu(self.bn1(self.conv1(x)))
+        x = max_pool(x) if self.pool else x
         for i in range(1, self.stages + 1):
             x = getattr(self, f'layer{i}')(x)
         return self.fc(x.mean((2, 3)))
@@ -129,6 +155,7 @@ def deviations(d, initial, x, y, smoothing, exact):
 
 
 def run(case, seed):
+    global closest
     d, smoothing = case['definition'], case['labelSmoothing']
     shape, generator = d['inputShape'], torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -153,7 +180,9 @@ def run(case, seed):
     out['step.logits'], out['step.loss'] = logits.detach(), loss.detach().reshape(1)
     out.update({f'gradient.{name}': p.grad.clone() for name, p in net.named_parameters()})
     out.update({f'after.{name}': t for name, t in state(net).items() if 'running' in name})
+    exact_closest = closest
     out['autocast.deviations'] = deviations(d, initial, inputs[0], labels[0], smoothing, net)
+    closest = exact_closest  # bfloat16 is nobody's reference
     for key, o in OPTIMIZERS.items():
         net.load_state_dict(initial, strict=False)
         optimizer, losses = make_optimizer(net, o), []
@@ -182,9 +211,14 @@ def write(path, tensors, metadata):
 
 if __name__ == '__main__':
     torch.set_default_dtype(torch.float64)
-    for seed, (name, case) in enumerate(CASES.items()):
+    for name, case in CASES.items():
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f'{name}.safetensors')
         metadata = dict(definition=json.dumps(case['definition']), labelSmoothing=str(case['labelSmoothing']),
                         optimizers=json.dumps(OPTIMIZERS))
-        write(path, run(case, seed), metadata)
-        print(name, os.path.getsize(path))
+        for seed in itertools.count():
+            closest = float('inf')
+            tensors = run(case, seed)
+            if closest > MARGIN:
+                break
+        write(path, tensors, metadata)
+        print(name, f'seed {seed}, closest {closest:.1e}', os.path.getsize(path))
