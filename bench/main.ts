@@ -1,8 +1,10 @@
 import { benchTrain } from './train.js';
+import { benchTrainPeers } from './train-peers.js';
 
 /** `npm run bench -- NAME …`: each bench prints a table and, as its last line, one JSON object. */
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   train: benchTrain,
+  'train-peers': benchTrainPeers,
 };
 
 const [name, ...args] = process.argv.slice(2);
