@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { ApiError, connectApi, type ApiClient } from './client.js';
+import { connectApi, type ApiClient } from './client.js';
 import { readDatasetFolder } from './dataset-folder.js';
 import {
   defineModel, describeModel, findReadyDataset, findUnfinishedRun, predict, readRun, readSamples, startTraining,
@@ -70,16 +70,14 @@ async function provideModel(api: ApiClient, dataset: Dataset): Promise<string> {
 }
 
 async function train(api: ApiClient, model: string, dataset: Dataset): Promise<FinishedRun> {
+  const input = { ...TRAINING, model, dataset: nameOf(dataset) };
   const unfinished = await findUnfinishedRun(api, model, TAG);
   if (unfinished !== null) say('Training: going on with the run that was interrupted.');
-  const id = unfinished ?? (await startBfloat16(api, { ...TRAINING, model, dataset: nameOf(dataset) }));
-  const display = displayProgress(EPOCHS);
-  try {
-    for await (const run of watchRun(api, id)) display.show(run);
-  } finally {
-    display.close();
+  let run = await follow(api, unfinished ?? (await start(api, input, 'BFLOAT16')));
+  if (run.failure?.startsWith('BFLOAT16 is not computed')) {
+    say(`${run.failure}. Once more, in what it has:`);
+    run = await follow(api, await start(api, input, 'AUTO'));
   }
-  const run = await readRun(api, id);
   if (run.status !== 'SUCCEEDED' || run.evaluation === null)
     throw new Error(`the run ended ${run.status}${run.failure === null ? '' : `: ${run.failure}`}`);
   const rate = Math.round(imagesPerSecond(run)).toLocaleString('en');
@@ -89,19 +87,19 @@ async function train(api: ApiClient, model: string, dataset: Dataset): Promise<F
   return run;
 }
 
-/** bfloat16 needs a CPU that has it; the API says so where it does not, and then the engine chooses. */
-async function startBfloat16(api: ApiClient, input: Record<string, unknown>): Promise<string> {
-  const announce = (precision: string) =>
-    say(`Training: ${EPOCHS} epochs, one-cycle schedule, ${precision}, batches of ${TRAINING.batchSize}.`);
+function start(api: ApiClient, input: Record<string, unknown>, precision: string): Promise<string> {
+  say(`Training: ${EPOCHS} epochs, one-cycle schedule, precision ${precision}, batches of ${TRAINING.batchSize}.`);
+  return startTraining(api, { ...input, precision });
+}
+
+async function follow(api: ApiClient, id: string): Promise<FinishedRun> {
+  const display = displayProgress(EPOCHS);
   try {
-    const id = await startTraining(api, { ...input, precision: 'BFLOAT16' });
-    announce('bfloat16');
-    return id;
-  } catch (error) {
-    if (!(error instanceof ApiError && /precision/.test(error.message))) throw error;
-    announce(`precision as the CPU has it (${error.message})`);
-    return startTraining(api, { ...input, precision: 'AUTO' });
+    for await (const run of watchRun(api, id)) display.show(run);
+  } finally {
+    display.close();
   }
+  return readRun(api, id);
 }
 
 function classTable(classes: NonNullable<FinishedRun['evaluation']>['perClass']): string {
