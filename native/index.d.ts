@@ -21,6 +21,8 @@ export interface NativeOptions {
   readonly labelSmoothing: number;
   /** Threads that compute, at least 1. Same threads and same inputs give the same bits. */
   readonly threads: number;
+  /** Of the drop masks, in [0, 2^32). */
+  readonly seed: number;
 }
 
 export class Session {

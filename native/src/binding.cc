@@ -110,7 +110,7 @@ TrainerOptions trainerOptions(const Napi::Object& from) {
   return {integer(from, "batchSize", 0),
           string(from, "precision") == "BFLOAT16" ? DataType::BFloat16 : DataType::Float32,
           optimizer(object(from.Get("optimizer"), "optimizer")), number(from, "labelSmoothing", 0),
-          static_cast<int>(integer(from, "threads", 1))};
+          static_cast<int>(integer(from, "threads", 1)), static_cast<uint32_t>(integer(from, "seed", 0))};
 }
 
 /// Typed arrays that the session's thread reads in place; JavaScript keeps them alive and unchanged until then.

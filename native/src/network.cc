@@ -8,16 +8,21 @@
 #include "ops/add.h"
 #include "ops/batch_norm.h"
 #include "ops/conv.h"
+#include "ops/drop.h"
 #include "ops/image.h"
 #include "ops/linear.h"
 #include "ops/pad_channels.h"
 #include "ops/pool.h"
+#include "ops/scale.h"
+#include "ops/sigmoid.h"
 
 namespace residual {
 namespace {
 
 const std::set<std::string> kKinds{"conv", "batchNorm", "relu", "add", "maxPool", "averagePool", "globalAveragePool",
-                                   "padChannels", "linear"};
+                                   "padChannels", "linear", "sigmoid", "scale", "dropPath", "dropout"};
+
+bool takesTwo(const Node& node) { return node.kind == "add" || node.kind == "scale"; }
 
 [[noreturn]] void fail(const Node& node, const std::string& what) {
   throw std::invalid_argument("node \"" + node.name + "\" (" + node.kind + "): " + what);
@@ -114,9 +119,10 @@ class Network::Builder {
   void check(const FusedNode& fused, const std::vector<Value*>& inputs, const Value* residual) const {
     const Node& node = *fused.node;
     if (!kKinds.count(node.kind)) fail(node, "the onednn engine has no such kind of node");
-    if (inputs.size() != (node.kind == "add" ? 2 : 1)) fail(node, "wrong number of inputs");
+    if (inputs.size() != (takesTwo(node) ? 2 : 1)) fail(node, "wrong number of inputs");
     if (node.kernel < 1 || node.stride < 1 || node.padding < 0 || node.groups < 1 || node.addedChannels < 0)
       fail(node, "an attribute is out of range");
+    if (!(node.rate >= 0 && node.rate < 1)) fail(node, "its rate is not in [0, 1)");
     if (node.kind != "conv" && node.padding >= node.kernel && node.padding > 0) fail(node, "a window would see only padding");
     const Value& x = *inputs[0];
     if (node.kind == "conv" && (x.channels % node.groups || node.outputShape[0] % node.groups))
@@ -128,6 +134,9 @@ class Network::Builder {
     for (const Value* other : {second, residual})
       if (other && (Shape{other->channels, other->height, other->width} != in || other->type != x.type))
         fail(node, "adds activations of different shapes");
+    if (node.kind == "scale" && (Shape{inputs[1]->channels, inputs[1]->height, inputs[1]->width} != Shape{x.channels, 1, 1} ||
+                                 inputs[1]->type != x.type))
+      fail(node, "does not have one factor for each channel");
     if (node.kind == "conv" && x.type != network_.options_.type) fail(node, "a convolution behind the head is not supported");
   }
 
@@ -145,6 +154,10 @@ class Network::Builder {
     if (node.kind == "maxPool" || node.kind == "averagePool") return makePool(context, mode, node, x, y);
     if (node.kind == "globalAveragePool") return makeGlobalAveragePool(context, node, x, y);
     if (node.kind == "padChannels") return makePadChannels(context, node, x, y);
+    if (node.kind == "sigmoid") return makeSigmoid(context, node, x, y);
+    if (node.kind == "scale") return makeScale(context, node, x, *inputs[1], y);
+    if (node.kind == "dropPath" || node.kind == "dropout")
+      return makeDrop(context, mode, node, static_cast<uint32_t>(&node - graph_.nodes.data()), network_.drops_, x, y);
     return makeLinear(context, node, x, y, weight(node, {y.channels, x.channels * x.height * x.width}), bias(node, y.channels));
   }
 
@@ -178,8 +191,9 @@ class Network::Builder {
   const std::vector<FusedNode> fused_;
 };
 
-Network::Network(const Context& context, const Graph& graph, Parameters& parameters, NetworkOptions options)
-    : context_(context), options_(options) {
+Network::Network(const Context& context, const Graph& graph, Parameters& parameters, const DropState& drops,
+                 NetworkOptions options)
+    : context_(context), drops_(drops), options_(options) {
   Builder(*this, graph, parameters).build();
   planPasses();
 }

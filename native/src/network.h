@@ -8,6 +8,7 @@
 
 #include "graph.h"
 #include "ops/context.h"
+#include "ops/drop.h"
 #include "ops/image.h"
 #include "ops/memory_plan.h"
 #include "ops/op.h"
@@ -27,8 +28,10 @@ struct NetworkOptions {
 
 class Network {
  public:
+  /// All but `options` outlive the network.
   /// @throws std::invalid_argument where the graph contradicts itself or has a node that this engine cannot compute.
-  Network(const Context& context, const Graph& graph, Parameters& parameters, NetworkOptions options);
+  Network(const Context& context, const Graph& graph, Parameters& parameters, const DropState& drops,
+          NetworkOptions options);
   ~Network();
 
   size_t arenaBytes() const { return arenaBytes_; }
@@ -47,6 +50,7 @@ class Network {
   void planPasses();
 
   const Context& context_;
+  const DropState& drops_;
   const NetworkOptions options_;
   std::map<std::string, std::unique_ptr<Value>> values_;
   Image* image_ = nullptr;

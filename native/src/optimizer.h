@@ -26,6 +26,9 @@ class Optimizer {
   /// Updates every parameter by its gradient, which stays as it is.
   void step(double learningRate);
 
+  /// Updates so far.
+  int64_t steps() const { return step_; }
+
   /// `step` (one element) and, by tensor name behind a prefix, `momentum.`, or `first.` and `second.` moments.
   TensorMap state() const;
   /// @throws std::invalid_argument where something is missing or of another length; nothing is changed then.

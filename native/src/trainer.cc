@@ -43,7 +43,7 @@ int withThreads(int threads) {
 
 Trainer::Trainer(Graph graph, const TensorMap& initial, TrainerOptions options)
     : graph_(std::move(graph)), options_(checked(graph_, options)), context_(withThreads(options.threads)),
-      parameters_(graph_), optimizer_(options.optimizer, parameters_, options.threads) {
+      parameters_(graph_), optimizer_(options.optimizer, parameters_, options.threads), drops_{options.seed} {
   parameters_.load(initial);
   // Full batches come first and most: plan both kinds now, so that memory is refused or taken before the first step.
   network(Mode::Training, options_.batchSize);
@@ -54,6 +54,7 @@ Trainer::~Trainer() = default;
 
 LossResult Trainer::step(const float* images, const int32_t* labels, int64_t size, double learningRate) {
   Network& network = this->network(Mode::Training, size);
+  drops_.step = static_cast<uint32_t>(optimizer_.steps());
   network.forward(images);
   const LossResult result = network.backward(labels);
   optimizer_.step(learningRate);
@@ -91,7 +92,7 @@ Network& Trainer::network(Mode mode, int64_t size) {
   if (size < 1 || size > options_.batchSize)
     throw std::invalid_argument("a batch has between 1 and " + std::to_string(options_.batchSize) + " images");
   const NetworkOptions options{mode, size, options_.type, options_.labelSmoothing};
-  auto network = std::make_unique<Network>(context_, graph_, parameters_, options);
+  auto network = std::make_unique<Network>(context_, graph_, parameters_, drops_, options);
   if (networks_.size() >= kMostNetworks) networks_.pop_back();
   if (network->arenaBytes() > arena_.bytes()) {
     requireMemory(static_cast<double>(network->arenaBytes() - arena_.bytes()));

@@ -19,6 +19,8 @@ struct TrainerOptions {
   OptimizerOptions optimizer;
   double labelSmoothing = 0;
   int threads = 1;
+  /// Of the drop masks.
+  uint32_t seed = 0;
 };
 
 class Trainer {
@@ -59,6 +61,7 @@ class Trainer {
   const Context context_;
   Parameters parameters_;
   Optimizer optimizer_;
+  DropState drops_;
   Arena arena_;
   std::list<Planned> networks_;  // the last used first
 };

@@ -6,6 +6,9 @@ import { createTfjsEngine } from '../../src/training/engines/tfjs.js';
 import { largestDifference } from '../golden/variants/variants.js';
 import { OPTIONS, SGD, tinyBatch, tinyNetwork } from './tiny.js';
 
+/** Masks that differed would show in the first loss. */
+const EVERYTHING = { squeezeExcitation: 4, dropPath: 0.4, dropout: 0.2 } as const;
+
 let engines: Engine[];
 
 beforeAll(async () => {
@@ -25,6 +28,10 @@ describe.each([
   ['zero-padded shortcuts', {}],
   ['projections', { shortcut: 'PROJECTION' }],
   ['bottlenecks with biases', { block: 'BOTTLENECK', shortcut: 'PROJECTION', shortcutNorm: false, convBias: true }],
+  ['squeeze and excitation', { squeezeExcitation: 2 }],
+  ['dropout', { dropout: 0.3 }],
+  ['stochastic depth', { dropPath: 0.5 }],
+  ['everything at once, pre-activated', { ...EVERYTHING, block: 'PREACT_BOTTLENECK', shortcut: 'PROJECTION' }],
   ['a pooled stem', { stem: { kind: 'CONV7X7_POOL', width: 8 }, stages: [{ blocks: 2, width: 8, stride: 1 }] }],
 ] as [string, ArchitectureInput][])('with %s, both engines', (_, architecture) => {
   const { graph, initial } = tinyNetwork(architecture);
@@ -46,7 +53,7 @@ describe.each([
 });
 
 it.each(['SGD', 'ADAM', 'ADAMW'] as const)('one engine goes on from where the other had come to with %s', async (kind) => {
-  const { graph, initial } = tinyNetwork();
+  const { graph, initial } = tinyNetwork(EVERYTHING);
   const options = { ...OPTIONS, optimizer: { ...SGD, kind } };
   const [from, to] = await Promise.all(engines.map((engine) => engine.open(graph, initial, options)));
   await losses(from!, 0, 3);

@@ -6,17 +6,6 @@
 namespace residual {
 namespace {
 
-/// Splits `elements` into whole cache lines for each thread.
-template <class Work>
-void overElements(int threads, int64_t elements, Work work) {
-  constexpr int64_t kGrain = 1024;
-  const int64_t grains = (elements + kGrain - 1) / kGrain;
-  parallelFor(threads, [&](int part) {
-    const auto [begin, end] = share(grains, threads, part);
-    work(Range{begin * kGrain, std::min(end * kGrain, elements)});
-  });
-}
-
 class Add final : public Op {
  public:
   Add(const Context& context, const std::string& name, Value& a, Value* b, bool relu, Value& y)

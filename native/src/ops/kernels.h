@@ -101,6 +101,23 @@ struct ReluGradientArguments {
   void* g;          // may be dy or dy2
 };
 
+/// What decides a drop mask: see ops/drop.h.
+struct DropKey {
+  uint32_t seed;
+  uint32_t step;
+  uint32_t node;
+};
+
+/// y = x * factor, and x * 0 where the element's 32 random bits are at most `lastDropped`. Ranges begin at multiples of 4.
+struct DropArguments {
+  DataType type;
+  DropKey key;
+  uint32_t lastDropped;
+  float factor;
+  const void* x;
+  void* y;  // may be x
+};
+
 /// Between element types; rounds to nearest even.
 struct ConvertArguments {
   DataType from;
@@ -116,6 +133,7 @@ struct Kernels {
   void (*normGradient)(const NormGradientArguments&, Range);
   void (*add)(const AddArguments&, Range);
   void (*reluGradient)(const ReluGradientArguments&, Range);
+  void (*drop)(const DropArguments&, Range);
   void (*convert)(const ConvertArguments&, Range);
 };
 

@@ -10,6 +10,7 @@ constexpr int64_t kRowsPerChunk = 32;
 
 typedef float Floats __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
+typedef uint64_t Longs __attribute__((vector_size(128)));
 typedef uint16_t Halves __attribute__((vector_size(32)));
 
 #define RESIDUAL_INLINE static inline __attribute__((always_inline))
@@ -272,6 +273,56 @@ void reluGradient(const ReluGradientArguments& a, Range range) {
   });
 }
 
+/// Upper 32 bits of the 64-bit products.
+RESIDUAL_INLINE Words multiplyHigh(Words a, uint32_t b) {
+  return __builtin_convertvector(__builtin_convertvector(a, Longs) * b >> 32, Words);
+}
+
+/// Random bits of the elements [first, first + 64), `first` a multiple of 4: sixteen blocks of Philox4x32-10 at once, each
+/// the four words of `CounterRandom` (src/domain/seed.ts) with the step as its index and the node as its subindex.
+RESIDUAL_INLINE void drawDropBits(const DropKey& key, int64_t first, uint32_t* bits) {
+  constexpr uint32_t kDropStream = 4;  // STREAM.drop
+  const Words lanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Words c0 = lanes + static_cast<uint32_t>(first / 4), c1 = Words{} + key.step, c2 = Words{} + key.node, c3{};
+  uint32_t k0 = key.seed, k1 = kDropStream;
+  for (int round = 0; round < 10; ++round) {
+    const Words high0 = multiplyHigh(c0, 0xd2511f53), low0 = c0 * 0xd2511f53;
+    const Words high1 = multiplyHigh(c2, 0xcd9e8d57), low1 = c2 * 0xcd9e8d57;
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 += 0x9e3779b9;
+    k1 += 0xbb67ae85;
+  }
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    bits[4 * lane] = c0[lane];
+    bits[4 * lane + 1] = c1[lane];
+    bits[4 * lane + 2] = c2[lane];
+    bits[4 * lane + 3] = c3[lane];
+  }
+}
+
+void drop(const DropArguments& a, Range range) {
+  withType(a.type, [&](auto tag) {
+    const auto* x = static_cast<const decltype(tag)*>(a.x);
+    auto* y = static_cast<decltype(tag)*>(a.y);
+    const Floats kept = Floats{} + a.factor;
+    constexpr int64_t kDrawn = 4 * kLanes;
+    for (int64_t first = range.begin; first < range.end; first += kDrawn) {
+      uint32_t drawn[kDrawn];
+      drawDropBits(a.key, first, drawn);
+      const uint32_t* const bits = drawn;
+      forEachVector({first, first + kDrawn < range.end ? first + kDrawn : range.end}, [=](int64_t i, auto get, auto put) __attribute__((always_inline)) {
+        Words words;
+        __builtin_memcpy(&words, bits + (i - first), sizeof words);
+        // A product, not a choice of zero: what is no number shows.
+        put(y + i, get(x + i) * (words <= a.lastDropped ? Floats{} : kept));
+      });
+    }
+  });
+}
+
 void convert(const ConvertArguments& a, Range range) {
   withType(a.from, [&](auto from) {
     withType(a.to, [&](auto to) {
@@ -285,6 +336,6 @@ void convert(const ConvertArguments& a, Range range) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{moments, normalise, normSums, normGradient, add, reluGradient, convert};
+const Kernels table{moments, normalise, normSums, normGradient, add, reluGradient, drop, convert};
 
 }  // namespace residual::RESIDUAL_KERNELS

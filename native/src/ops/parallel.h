@@ -2,8 +2,11 @@
 #pragma once
 #include <omp.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
+
+#include "kernels.h"
 
 namespace residual {
 
@@ -18,6 +21,17 @@ void parallelFor(int parts, Work work) {
 /// [begin, end) of `part` when `units` are divided evenly.
 inline std::pair<int64_t, int64_t> share(int64_t units, int parts, int part) {
   return {units * part / parts, units * (part + 1) / parts};
+}
+
+/// Splits `elements` into ranges for each thread that begin at a multiple of 1024.
+template <class Work>
+void overElements(int threads, int64_t elements, Work work) {
+  constexpr int64_t kGrain = 1024;
+  const int64_t grains = (elements + kGrain - 1) / kGrain;
+  parallelFor(threads, [&](int part) {
+    const auto [begin, end] = share(grains, threads, part);
+    work(Range{begin * kGrain, std::min(end * kGrain, elements)});
+  });
 }
 
 }  // namespace residual

@@ -67,13 +67,13 @@ async function openSession(
   options: SessionOptions,
   threads: number,
 ): Promise<TrainingSession> {
-  const { batchSize, precision, optimizer, labelSmoothing } = options;
+  const { batchSize, precision, optimizer, labelSmoothing, seed } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new RangeError(`batchSize must be a positive integer, not ${batchSize}`);
   if (!(labelSmoothing >= 0 && labelSmoothing < 1))
     throw new RangeError(`labelSmoothing must be in [0, 1), not ${labelSmoothing}`);
   const native = new addon.Session();
-  const nativeOptions = { batchSize, precision, optimizer, labelSmoothing, threads };
+  const nativeOptions = { batchSize, precision, optimizer, labelSmoothing, threads, seed: seed >>> 0 };
   try {
     await ours('open', () => native.open(graph, Object.fromEntries(initial), nativeOptions));
   } catch (error) {
