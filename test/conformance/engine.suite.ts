@@ -3,7 +3,7 @@ import { graphTensors, isTrained } from '../../src/domain/network/graph.js';
 import type { Engine, SessionOptions, TrainingSession } from '../../src/training/engine.js';
 import { readTrainingGolden, type TrainingGolden } from '../golden/training/golden.js';
 import { largestDifference } from '../golden/variants/variants.js';
-import { OPTIONS, SGD, tinyBatch, tinyNetwork, type TinyNetwork } from './tiny.js';
+import { EVERYTHING, OPTIONS, SGD, tinyBatch, tinyNetwork, type TinyNetwork } from './tiny.js';
 
 /** How far PyTorch's optimizers are followed: TensorFlow.js takes a second for a step on its JavaScript backend. */
 export interface Effort {
@@ -184,6 +184,35 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
         { optimizer },
       );
       expect(resumed).toEqual(straight.slice(3));
+    });
+
+    it('draws its drop masks from the seed and the step: again, resumed, and otherwise for another seed', async () => {
+      const dropping = tinyNetwork(EVERYTHING);
+      const straight = await train((session) => lossesOf(session, 0, 5), dropping);
+      const saved = await train(
+        async (session) => {
+          expect(await lossesOf(session, 0, 2)).toEqual(straight.slice(0, 2));
+          return [await session.tensors(), await session.optimizerState()] as const;
+        },
+        dropping,
+      );
+      const resumed = await train(
+        async (session) => {
+          await session.restore(...saved);
+          return lossesOf(session, 2, 3);
+        },
+        dropping,
+      );
+      expect(resumed).toEqual(straight.slice(2));
+      const [first] = await train((session) => lossesOf(session, 0, 1), dropping, { seed: OPTIONS.seed + 1 });
+      expect(first).not.toBe(straight[0]);
+    });
+
+    it('drops nothing in evaluation', async () => {
+      const { images, size } = tinyBatch(0);
+      const logitsOf = ({ graph }: TinyNetwork) =>
+        train((session) => session.evaluate(images, size), { graph, initial: network.initial });
+      expect(await logitsOf(tinyNetwork({ dropPath: 0.5, dropout: 0.5 }))).toEqual(await logitsOf(network));
     });
 
     it('counts its steps in the optimizer state', async () => {

@@ -32,6 +32,9 @@ export function tinyNetwork(changes: ArchitectureInput = {}, seed = 1): TinyNetw
   return { graph, initial: initialTensors(graph, definition, seed) };
 }
 
+/** What networks have beside convolutions and norms, together. */
+export const EVERYTHING = { squeezeExcitation: 4, dropPath: 0.4, dropout: 0.2 } as const;
+
 /** Each class has a colour of its own under the noise, so that there is something to learn. */
 export function tinyBatch(index: number, size = 8): Batch {
   const random = new CounterRandom(42, STREAM.sample, index);

@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import type { Graph, TensorMap } from '../../../src/domain/network/graph.js';
+import type { Graph, Shape, TensorMap } from '../../../src/domain/network/graph.js';
 import { buildGraph } from '../../../src/domain/network/layers.js';
 import { normaliseNetwork, type NetworkDefinition } from '../../../src/domain/network/normalise.js';
 import { readSafetensorsIndex, safetensorsView, type SafetensorsIndex } from '../../../src/formats/safetensors.js';
@@ -45,6 +45,16 @@ export function readVariant(name: string): Variant {
 
 function read(file: Uint8Array, index: SafetensorsIndex, name: string): Float32Array {
   return new Float32Array(Uint8Array.from(safetensorsView(file, index.tensors.get(name)!)).buffer);
+}
+
+/** (N, C, H, W) becomes (N, H, W, C). */
+export function toNhwc(values: Float32Array, [channels, height, width]: Shape): Float32Array {
+  const pixels = height * width;
+  return values.map((_, index) => {
+    const image = Math.floor(index / (pixels * channels));
+    const pixel = Math.floor(index / channels) % pixels;
+    return values[(image * channels + (index % channels)) * pixels + pixel]!;
+  });
 }
 
 /** The largest difference between two arrays of the same length. */

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadBackend } from '../../../../../src/training/engines/tfjs/backend.js';
 import { TfjsSession } from '../../../../../src/training/engines/tfjs/session.js';
 import type { SessionOptions } from '../../../../../src/training/engine.js';
-import { largestDifference, readVariant, readVariants, VARIANT_IMAGES } from '../../../../golden/variants/variants.js';
+import { largestDifference, readVariant, readVariants, toNhwc, VARIANT_IMAGES } from '../../../../golden/variants/variants.js';
 
 const options: SessionOptions = {
   batchSize: VARIANT_IMAGES,
@@ -16,16 +16,6 @@ const options: SessionOptions = {
 };
 
 beforeAll(loadBackend);
-
-/** (N, C, H, W) becomes (N, H, W, C). */
-function toNhwc(values: Float32Array, [channels, height, width]: readonly [number, number, number]): Float32Array {
-  const pixels = height * width;
-  return values.map((_, index) => {
-    const image = Math.floor(index / (pixels * channels));
-    const pixel = Math.floor(index / channels) % pixels;
-    return values[(image * channels + (index % channels)) * pixels + pixel]!;
-  });
-}
 
 describe.each(readVariants())('$name', ({ graph, tensors, input, logits }) => {
   it("gives PyTorch's logits", () => {
