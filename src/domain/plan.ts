@@ -15,6 +15,16 @@ export interface TrainingPlan {
   readonly engine: 'AUTO' | 'ONEDNN' | 'TFJS';
   readonly precision: 'AUTO' | 'FLOAT32' | 'BFLOAT16';
   readonly seed: number;
+  /** Weights of another version to start from; without them they are drawn from `seed`. */
+  readonly initialWeights?: InitialWeights;
+}
+
+/** A version's weights as they were when the run was started. */
+export interface InitialWeights {
+  /** `name:3`, for people. */
+  readonly reference: string;
+  /** Of the safetensors object: what decides the run. */
+  readonly sha256: string;
 }
 
 /**
@@ -67,11 +77,11 @@ export const MAX_BATCH_SIZE = 65_536;
 const MAX_INT = 2 ** 31 - 1;
 
 /**
- * Fills in every default and refuses what cannot train.
+ * Fills in every default and refuses what cannot train. Initial weights are the registry's to find.
  * @param prefix what the dotted path of a field at fault starts with.
  * @throws BAD_USER_INPUT
  */
-export function normalisePlan(input: PlanInput, prefix = 'input'): TrainingPlan {
+export function normalisePlan(input: PlanInput, prefix = 'input'): Omit<TrainingPlan, 'initialWeights'> {
   const at = (field: string) => `${prefix}.${field}`;
   const epochs = integer(at('epochs'), input.epochs ?? 10, 1, MAX_EPOCHS);
   return {

@@ -1,17 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
 import { resolveDataset } from '../datasets/find-dataset.js';
-import { normalisePlan, type PlanInput, type TrainingPlan } from '../domain/plan.js';
+import type { NetworkDefinition } from '../domain/network/definition.js';
+import { buildGraph } from '../domain/network/layers.js';
+import { transferProblems } from '../domain/network/transfer.js';
+import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan } from '../domain/plan.js';
 import { badInput, conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/prisma/client.js';
 import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
 import { findModel } from '../models/find-model.js';
+import { resolveWeights } from '../registry/resolve-weights.js';
 
 export interface StartRunInput extends PlanInput {
   /** Its name. */
   readonly model: string;
   /** name, which is its latest READY version, or name@version. */
   readonly dataset: string;
+  /** `name:3`, or the id or SHA-256 of an artifact. */
+  readonly initialWeights?: string | null | undefined;
   /** Larger first. */
   readonly priority?: number | null | undefined;
   readonly tags?: readonly string[] | null | undefined;
@@ -20,9 +26,11 @@ export interface StartRunInput extends PlanInput {
 }
 
 /** The whole input with every default filled in: what the run's `config` shows. */
-interface RunConfig extends TrainingPlan {
+interface RunConfig extends Omit<TrainingPlan, 'initialWeights'> {
   readonly model: string;
   readonly dataset: string;
+  /** As given: the plan says what it meant. Left out where there is none, as in rows from before there was such. */
+  readonly initialWeights?: string;
   readonly priority: number;
   readonly tags: readonly string[];
 }
@@ -34,6 +42,8 @@ interface Deps {
 
 const MAX_TAGS = 20;
 const MAX_TEXT_LENGTH = 200;
+/** Tensors that an error names. */
+const MAX_LISTED = 20;
 const MAX_STEPS = 2 ** 31 - 1;
 
 /**
@@ -53,7 +63,8 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
   ]);
   if (!model) throw notFound(`there is no model named ${config.model}`, 'input.model');
   checkTogether(config, model, dataset);
-  const run = await insertRun(deps.database, config, model, dataset, key);
+  const weights = await resolveInitial(deps, config, model);
+  const run = await insertRun(deps.database, config, { model, dataset, weights }, key);
   await deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority }).catch(() => undefined);
   return run;
 }
@@ -69,7 +80,15 @@ function normaliseConfig(input: StartRunInput): RunConfig {
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
   tags.forEach((tag, index) => text(`input.tags.${index}`, tag));
   text('input.model', input.model);
-  return { model: input.model, dataset: input.dataset, ...normalisePlan(input), priority, tags };
+  const initialWeights = text('input.initialWeights', input.initialWeights ?? null);
+  return {
+    model: input.model,
+    dataset: input.dataset,
+    ...normalisePlan(input),
+    ...(initialWeights !== null && { initialWeights }),
+    priority,
+    tags,
+  };
 }
 
 /** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
@@ -108,17 +127,40 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
     throw badInput('input.epochs', `makes ${totalSteps(plan, dataset)} steps, of which a run has at most ${MAX_STEPS}`);
 }
 
-const totalSteps = (plan: TrainingPlan, dataset: Dataset) =>
+/** By the networks' tensors; what another head may differ in, everything else may not. */
+async function resolveInitial(
+  deps: Deps,
+  { initialWeights: text }: RunConfig,
+  model: Model,
+): Promise<InitialWeights | undefined> {
+  if (text === undefined) return undefined;
+  const field = 'input.initialWeights';
+  const { reference, sha256, definition } = await resolveWeights(deps, text, field);
+  const problems = transferProblems(buildGraph(definition), buildGraph(model.definition as unknown as NetworkDefinition));
+  if (problems.length === 0) return { reference, sha256 };
+  const listed = problems.slice(0, MAX_LISTED).join('; ');
+  const more = problems.length > MAX_LISTED ? ` and ${problems.length - MAX_LISTED} more` : '';
+  throw badInput(field, `${reference} does not fit ${model.name}: ${listed}${more}`);
+}
+
+const totalSteps = (plan: Pick<TrainingPlan, 'epochs' | 'batchSize'>, dataset: Dataset) =>
   plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
+
+/** What the names in a config meant when the run was started. */
+interface Resolved {
+  readonly model: Model;
+  readonly dataset: Dataset;
+  readonly weights: InitialWeights | undefined;
+}
 
 async function insertRun(
   database: Database,
   config: RunConfig,
-  model: Model,
-  dataset: Dataset,
+  { model, dataset, weights }: Resolved,
   idempotencyKey: string | null,
 ): Promise<TrainingRun> {
-  const { model: _model, dataset: _dataset, priority, tags, ...plan } = config;
+  const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...rest } = config;
+  const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: weights }) };
   try {
     return await database.trainingRun.create({
       data: {

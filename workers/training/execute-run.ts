@@ -1,6 +1,6 @@
 import { openDataset, type OpenDataset } from '../../src/datasets/read-dataset.js';
 import type { NetworkDefinition } from '../../src/domain/network/definition.js';
-import { initialTensors } from '../../src/domain/network/initialise.js';
+import type { Graph, TensorMap } from '../../src/domain/network/graph.js';
 import { buildGraph } from '../../src/domain/network/layers.js';
 import type { TrainingPlan } from '../../src/domain/plan.js';
 import { isOutage } from '../../src/errors.js';
@@ -25,6 +25,7 @@ import {
   type TrainingTask,
 } from '../../src/training/train.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint-store.js';
+import { loadInitialTensors } from './initial-weights.js';
 import { publishRun } from './publish-run.js';
 
 export interface WorkerDeps {
@@ -131,13 +132,18 @@ class Attempt {
       plan: this.plan,
       graph,
       classNames: this.run.model.classNames,
-      initial: initialTensors(graph, definition, this.plan.seed),
+      // A checkpoint has every tensor.
+      initial: resumeFrom?.tensors ?? (await this.patiently(() => this.initialTensors(definition, graph))),
       data,
       normalisation: { mean: this.run.dataset.channelMean, std: this.run.dataset.channelStd },
       engine,
       precision,
       resumeFrom,
     };
+  }
+
+  private initialTensors(definition: NetworkDefinition, graph: Graph): Promise<TensorMap> {
+    return loadInitialTensors(this.deps, this.plan, definition, graph, (text) => this.tell(text));
   }
 
   /** Those of the attempt before, if this machine has them: then the run goes on bit for bit. */

@@ -46,6 +46,11 @@ export class StartTrainingInput {
   @Field(() => PrecisionEnum, { defaultValue: 'AUTO' }) precision!: PrecisionName;
   @Field(() => Int, { defaultValue: 0 }) seed!: number;
   @Field(() => Int, { defaultValue: 0, description: 'Larger runs first.' }) priority!: number;
+  @Field(() => String, {
+    nullable: true,
+    description: 'model:version, or the id or SHA-256 of an artifact, to fine-tune; a differing head is re-initialised.',
+  })
+  initialWeights?: string;
   @Field(() => [String], { nullable: true }) tags?: string[];
   @Field(() => String, {
     nullable: true,
