@@ -5,8 +5,10 @@ import { buildSchemaSync } from 'type-graphql';
 import { ApiKeyResolver } from './access/api-key.resolver.js';
 import { checkRole } from './access/authorise.js';
 import { DatasetResolver } from './datasets/dataset.resolver.js';
+import { ArchitectureResolver } from './models/architecture.resolver.js';
 import { ModelResolver } from './models/model.resolver.js';
 import { ArtifactResolver, VersionResolver } from './registry/version.resolver.js';
+import { WeightsResolver } from './registry/weights.resolver.js';
 import { DateTime } from './scalars.js';
 import { PredictionResolver, ServingStatsResolver } from './serving/serving.resolver.js';
 import { RunResolver } from './training/run.resolver.js';
@@ -16,11 +18,13 @@ export function createSchema(): GraphQLSchema {
   return buildSchemaSync({
     resolvers: [
       ModelResolver,
+      ArchitectureResolver,
       DatasetResolver,
       RunResolver,
       WorkerResolver,
       VersionResolver,
       ArtifactResolver,
+      WeightsResolver,
       PredictionResolver,
       ServingStatsResolver,
       ApiKeyResolver,

@@ -1,6 +1,5 @@
 import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
 import type { NetworkDefinition } from '../../domain/network/definition.js';
-import { summariseNetwork } from '../../domain/network/flops.js';
 import type { Model } from '../../infra/prisma/client.js';
 import { defineModel } from '../../models/define-model.js';
 import { deleteModel } from '../../models/delete-model.js';
@@ -12,6 +11,7 @@ import { ConnectionArguments, pageArguments, toConnection } from '../connection.
 import type { Context } from '../context.js';
 import { ModelVersionConnection, ModelVersionType } from '../registry/version.type.js';
 import { TrainingRunConnection } from '../training/run.type.js';
+import { describeArchitecture } from './architecture.resolver.js';
 import { Architecture } from './architecture.type.js';
 import { DefineModelInput } from './model.input.js';
 import { ImageShapeType, ModelConnection, ModelType } from './model.type.js';
@@ -80,8 +80,7 @@ export class ModelResolver {
   }
 
   @FieldResolver(() => Architecture)
-  architecture(@Root() { definition, preset }: Model) {
-    const network = definition as unknown as NetworkDefinition;
-    return { preset, definition: network, ...summariseNetwork(network) };
+  architecture(@Root() { definition }: Model) {
+    return describeArchitecture(definition as unknown as NetworkDefinition);
   }
 }

@@ -1,0 +1,32 @@
+import type { PresetName } from '../../src/domain/network/definition.js';
+
+/** Trainable parameters at the paper's input shape, and the paper's depth. */
+export const PUBLISHED: [PresetName, parameters: number, depth: number, source: string][] = [
+  ['RESNET18', 11_689_512, 18, 'torchvision ResNet18_Weights num_params'],
+  ['RESNET34', 21_797_672, 34, 'torchvision ResNet34_Weights num_params'],
+  ['RESNET50', 25_557_032, 50, 'torchvision ResNet50_Weights num_params'],
+  ['RESNET101', 44_549_160, 101, 'torchvision ResNet101_Weights num_params'],
+  ['RESNET152', 60_192_808, 152, 'torchvision ResNet152_Weights num_params'],
+  ['RESNET20', 269_722, 20, 'He et al. 2015, table 6: 0.27 M; digits: option A worked out in published-counts.json'],
+  ['RESNET32', 464_154, 32, 'He et al. 2015, table 6: 0.46 M; as above'],
+  ['RESNET44', 658_586, 44, 'He et al. 2015, table 6: 0.66 M; as above'],
+  ['RESNET56', 853_018, 56, 'He et al. 2015, table 6: 0.85 M; as above'],
+  ['RESNET110', 1_727_962, 110, 'He et al. 2015, table 6: 1.7 M; as above'],
+  ['PREACT_RESNET20', 272_282, 20, 'osmr/imgclsmob README, preresnet20_cifar10'],
+  ['PREACT_RESNET56', 855_578, 56, 'osmr/imgclsmob README, preresnet56_cifar10'],
+  ['PREACT_RESNET110', 1_730_522, 110, 'osmr/imgclsmob README, preresnet110_cifar10'],
+  ['PREACT_RESNET164', 1_703_258, 164, 'osmr/imgclsmob README, preresnet164bn_cifar10'],
+  ['RESNEXT50_32X4D', 25_028_904, 50, 'torchvision ResNeXt50_32X4D_Weights num_params'],
+  ['RESNEXT101_32X8D', 88_791_336, 101, 'torchvision ResNeXt101_32X8D_Weights num_params'],
+  ['RESNEXT101_64X4D', 83_455_272, 101, 'torchvision ResNeXt101_64X4D_Weights num_params'],
+  ['WIDE_RESNET50_2', 68_883_240, 50, 'torchvision Wide_ResNet50_2_Weights num_params'],
+  ['WIDE_RESNET101_2', 126_886_696, 101, 'torchvision Wide_ResNet101_2_Weights num_params'],
+  ['WIDE_RESNET16_4', 2_748_890, 16, 'published-counts.json, WRN-16-4; the paper rounds to 2.7 M'],
+  ['WIDE_RESNET28_10', 36_479_194, 28, "osmr/imgclsmob wrn_cifar.py's weight_count assertion"],
+  ['WIDE_RESNET40_4', 8_949_210, 40, 'published-counts.json, WRN-40-4; the paper rounds to 8.9 M'],
+  ['SE_RESNET18', 11_778_592, 18, 'osmr/imgclsmob README, SE-ResNet-18'],
+  ['SE_RESNET50', 28_088_024, 50, 'osmr/imgclsmob README, SE-ResNet-50'],
+  ['RESNET50D', 25_576_264, 50, 'osmr/imgclsmob README, ResNet(A)-50b, the same network'],
+  ['RESNET18_CIFAR', 11_173_962, 18, 'published-counts.json, resnet18 cifar-stem'],
+  ['NOTEBOOK', 813_450, 14, "the notebook's own count"],
+];
