@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensorsIndex } from '../../src/formats/safetensors.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { CLASS_NAMES } from '../helpers/shapes-data.js';
+import { unpackTfjs } from '../helpers/tfjs-artifact.js';
 import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 const STEPS_PER_EPOCH = 13;
@@ -42,12 +44,19 @@ describe('a run', () => {
     const hashes = versions.map(({ artifacts }) => artifacts.map(({ sha256 }: { sha256: string }) => sha256));
     expect(hashes[1]).toEqual(hashes[0]);
     expect(hashes[2]).not.toEqual(hashes[0]);
+    const kinds = versions[0].artifacts.map(({ kind }: { kind: string }) => kind);
+    expect(kinds.toSorted()).toEqual(['ONNX', 'SAFETENSORS', 'TFJS']);
     for (const { kind, sha256, bytes, downloadUrl } of versions[0].artifacts) {
       const content = Buffer.from(await (await fetch(downloadUrl)).arrayBuffer());
       expect(content.length).toBe(Number(bytes));
       expect(createHash('sha256').update(content).digest('hex')).toBe(sha256);
       if (kind === 'SAFETENSORS')
         expect([...readSafetensorsIndex(content).tensors.keys()]).toContain('layer1.0.conv1.weight');
+      if (kind === 'TFJS') {
+        expect(new URL(downloadUrl).search).toContain('.tfjs.zip');
+        const model = await tf.loadLayersModel(await unpackTfjs(content));
+        expect(model.outputs[0]!.shape).toEqual([null, CLASS_NAMES.length]);
+      }
     }
   });
 

@@ -1,6 +1,7 @@
 import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import { encodeOnnx } from '../../src/formats/onnx.js';
 import { encodeStateDict } from '../../src/formats/state-dict.js';
+import { encodeTfjs } from '../../src/formats/tfjs.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
 import type { ModelVersion } from '../../src/infra/prisma/client.js';
 import { publishVersion } from '../../src/registry/publish-version.js';
@@ -24,10 +25,11 @@ export async function publishRun(
 ): Promise<ModelVersion> {
   const { mean, std } = normalisation;
   const metadata = { class_names: JSON.stringify(classNames), mean: JSON.stringify(mean), std: JSON.stringify(std) };
-  const [onnx, safetensors] = await Promise.all([
-    objects.putBytes(encodeOnnx(graph, tensors, { classNames, mean, std })),
-    objects.putBytes(encodeStateDict(graph, tensors, step, metadata)),
-  ]);
+  // One after the other: of a large network, each takes gigabytes while it is written.
+  const onnx = await objects.putBytes(encodeOnnx(graph, tensors, { classNames, mean, std }));
+  const safetensors = await objects.putBytes(encodeStateDict(graph, tensors, step, metadata));
+  const layersModel = encodeTfjs(graph, tensors, { classNames, mean, std });
+  const tfjs = layersModel && (await objects.putBytes(layersModel));
   return recorder.end(async (transaction) => {
     const version = await publishVersion(transaction, {
       runId: owner.runId,
@@ -40,6 +42,7 @@ export async function publishRun(
       artifacts: [
         { kind: 'ONNX', ...onnx },
         { kind: 'SAFETENSORS', ...safetensors },
+        ...(tfjs ? [{ kind: 'TFJS' as const, ...tfjs }] : []),
       ],
     });
     await finishRun(transaction, owner, evaluation);

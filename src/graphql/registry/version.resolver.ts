@@ -6,7 +6,7 @@ import { TrainingRunType } from '../training/run.type.js';
 import { ArtifactType, ModelVersionType } from './version.type.js';
 
 const DOWNLOAD_SECONDS = 15 * 60;
-const FILE_ENDINGS = { ONNX: 'onnx', SAFETENSORS: 'safetensors' } as const;
+const FILE_ENDINGS = { ONNX: 'onnx', SAFETENSORS: 'safetensors', TFJS: 'tfjs.zip' } as const;
 
 @Resolver(() => ModelVersionType)
 export class VersionResolver {
@@ -20,7 +20,11 @@ export class VersionResolver {
     return runId === null ? null : loaders.run.load(runId);
   }
 
-  @FieldResolver(() => [ArtifactType], { description: "ONNX, and SAFETENSORS by torchvision's names and layouts." })
+  @FieldResolver(() => [ArtifactType], {
+    description:
+      "ONNX; SAFETENSORS by torchvision's names and layouts; TFJS, a .zip of model.json and weights.bin for " +
+      'tf.loadLayersModel, where layers of TensorFlow.js can express the network.',
+  })
   artifacts(@Root() version: ModelVersion, @Ctx() { loaders }: Context) {
     return loaders.artifacts.load(version.id);
   }

@@ -4,11 +4,12 @@ import { BigIntValue, DateTime } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
 import { EvaluationType } from '../training/run.type.js';
 
-export const ArtifactKindEnum = schemaEnum('ArtifactKind', ['ONNX', 'SAFETENSORS']);
+export const ArtifactKindEnum = schemaEnum('ArtifactKind', ['ONNX', 'SAFETENSORS', 'TFJS']);
 export type ArtifactKind = keyof typeof ArtifactKindEnum;
 
 @ObjectType('Artifact')
 export class ArtifactType {
+  @Field(() => ID) id!: string;
   @Field(() => ArtifactKindEnum) kind!: ArtifactKind;
   @Field(() => BigIntValue) bytes!: bigint;
   @Field(() => String) sha256!: string;

@@ -1,0 +1,2 @@
+-- A version's weights as a TensorFlow.js layers model.
+ALTER TYPE "ArtifactKind" ADD VALUE 'TFJS';
