@@ -88,6 +88,13 @@ class GraphMaker {
     return finish(node);
   }
 
+  std::string drop(const std::string& kind, const std::string& x, double rate) {
+    Node node = start(kind, {x}, {});
+    node.rate = rate;
+    node.outputShape = shapes_[x];
+    return finish(node);
+  }
+
   /// relu, add and other kinds that keep the shape; globalAveragePool.
   std::string plain(const std::string& kind, std::vector<std::string> inputs) {
     Node node = start(kind, inputs, {});

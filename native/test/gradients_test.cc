@@ -24,7 +24,7 @@ constexpr int kPlaces = 5;
 class Probe {
  public:
   explicit Probe(const Graph& graph)
-      : graph_(graph), context_(2), parameters_(graph), network_(context_, graph, parameters_, {Mode::Training, kBatch, DataType::Float32, 0.1}),
+      : graph_(graph), context_(2), parameters_(graph), network_(context_, graph, parameters_, drops_, {Mode::Training, kBatch, DataType::Float32, 0.1}),
         random_(7) {
     for (int64_t i = 0; i < kBatch; ++i) labels_.push_back(static_cast<int32_t>(i % graph.numClasses));
     arena_.resize(network_.arenaBytes());
@@ -94,6 +94,7 @@ class Probe {
   const Graph graph_;
   Context context_;
   Parameters parameters_;
+  const DropState drops_{7, 3};  // a fixed mask: differences see the same one as backward
   Network network_;
   Arena arena_;
   std::mt19937 random_;
@@ -145,7 +146,37 @@ void checkElementwise(int64_t channels) {
     const std::string c = make.plain("add", {make.plain("relu", {x}), a}), d = make.plain("add", {b, x});
     return make.plain("relu", {make.plain("add", {c, d})});
   });
+  checkBehindConv("sigmoid", channels, [](GraphMaker& make, std::string x) { return make.plain("sigmoid", {x}); });
   checkBehindConv("padded channels", channels, [](GraphMaker& make, std::string x) { return make.padChannels(x, 2, 3); });
+}
+
+void checkGates(int64_t channels) {
+  checkBehindConv("scale by another's gate", channels, [=](GraphMaker& make, std::string x) {
+    const std::string gate = make.plain("globalAveragePool", {make.conv(x, channels, {3, 2, 1})});
+    return make.plain("scale", {make.plain("relu", {x}), gate});
+  });
+  checkBehindConv("squeeze and excitation, then add + relu", channels, [=](GraphMaker& make, std::string x) {
+    const std::string y = make.norm(x), squeezed = make.conv(make.plain("globalAveragePool", {y}), 3, {1, 1, 0, 1, true});
+    const std::string gate = make.conv(make.plain("relu", {squeezed}), channels, {1, 1, 0, 1, true});
+    const std::string scaled = make.plain("scale", {y, make.plain("sigmoid", {gate})});
+    return make.plain("relu", {make.plain("add", {scaled, x})});
+  });
+  checkBehindConv("scale at 1x1 of one value by itself", channels, [](GraphMaker& make, std::string x) {
+    const std::string y = make.plain("globalAveragePool", {x});
+    return make.plain("scale", {y, y});
+  });
+}
+
+void checkDrops(int64_t channels) {
+  for (const char* kind : {"dropout", "dropPath"}) {
+    checkBehindConv(kind, channels, [=](GraphMaker& make, std::string x) { return make.drop(kind, x, 0.4); });
+    checkBehindConv(std::string(kind) + " at rate 0", channels, [=](GraphMaker& make, std::string x) { return make.drop(kind, x, 0); });
+    // The gradient that comes back is the sum's, which the shortcut needs as it is.
+    checkBehindConv(std::string(kind) + " beside a shortcut, with a second reader", channels, [=](GraphMaker& make, std::string x) {
+      const std::string y = make.drop(kind, make.norm(x), 0.5);
+      return make.plain("add", {make.plain("add", {y, x}), make.conv(y, channels, {1})});
+    });
+  }
 }
 
 void checkPools(int64_t channels) {
@@ -164,6 +195,8 @@ int main() {
     checkConvolutions(channels);
     checkNorms(channels);
     checkElementwise(channels);
+    checkGates(channels);
+    checkDrops(channels);
     checkPools(channels);
   }
   claim("gradients of a linear layer over pixels", [] {

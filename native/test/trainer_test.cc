@@ -27,6 +27,9 @@ Graph everyKind() {
   x = make.plain("relu", {make.plain("add", {y, make.padChannels(x, 2, 12)})});
   y = make.conv(make.pool("averagePool", x, {2, 2, 0, 1, false, true}), 24, {1});
   y = make.plain("add", {make.plain("relu", {y}), y});
+  const std::string gate = make.conv(make.plain("globalAveragePool", {y}), 24, {1, 1, 0, 1, true});
+  y = make.plain("scale", {make.drop("dropout", y, 0.2), make.plain("sigmoid", {gate})});
+  y = make.plain("add", {make.drop("dropPath", y, 0.3), y});
   return make.linear(make.plain("globalAveragePool", {y}));
 }
 
@@ -58,6 +61,7 @@ TrainerOptions options(DataType type, OptimizerKind kind = OptimizerKind::Sgd) {
   options.optimizer.weightDecay = 1e-3;
   options.labelSmoothing = 0.1;
   options.threads = 2;
+  options.seed = 11;
   return options;
 }
 
@@ -109,6 +113,68 @@ void checkType(DataType type, const std::string& name) {
   });
 }
 
+/// image -> drop -> global average pool: the logits show the mask.
+std::vector<float> meansBehindDrop(const std::string& kind, double rate, DropState drops, Mode mode, DataType type, int threads) {
+  GraphMaker make({kClasses, 16, 15}, kClasses);
+  make.graph.output = make.plain("globalAveragePool", {make.drop(kind, "input", rate)});
+  const Context context(threads);
+  Parameters parameters(make.graph);
+  Network network(context, make.graph, parameters, drops, {mode, kBatch, type, 0});
+  Arena arena;
+  arena.resize(network.arenaBytes());
+  network.bind(arena.data());
+  network.forward(std::vector<float>(kBatch * kClasses * 16 * 15, 1.0f).data());
+  return {network.logits(), network.logits() + kBatch * kClasses};
+}
+
+void checkDrops() {
+  const DropState drops{1234, 5};
+  for (const char* kind : {"dropout", "dropPath"}) {
+    const auto means = [&](DropState state, int threads = 2) {
+      return meansBehindDrop(kind, 0.25, state, Mode::Training, DataType::Float32, threads);
+    };
+    claim(std::string(kind) + " has another mask for another seed or step, and the same on any number of threads", [&] {
+      require(means(drops) == means(drops, 1) && means(drops) == means(drops, 3), "threads change it");
+      require(means(drops) != means({1235, 5}) && means(drops) != means({1234, 6}), "it stays the same");
+    });
+    claim(std::string(kind) + " is the identity in evaluation", [&] {
+      const auto type = canComputeBFloat16() ? DataType::BFloat16 : DataType::Float32;
+      for (float mean : meansBehindDrop(kind, 0.25, drops, Mode::Evaluation, type, 2)) require(mean == 1, "a value was dropped");
+    });
+  }
+  claim("the masks are those of CounterRandom in src/domain/seed.ts", [] {
+    // new CounterRandom(0xfedcba98, STREAM.drop, 5, 0): whether `uniform()` is at least 0.3
+    const std::string kept = "011101111101111111110001111111011010010111001111100011010111110110011111110001101101001111111101110111"
+                             "001000100111110001000101011011111010011111000101101100101111101111111111110000";
+    GraphMaker make({90, 1, 1}, 90);
+    make.graph.output = make.plain("globalAveragePool", {make.drop("dropout", "input", 0.3)});
+    const Context context(2);
+    Parameters parameters(make.graph);
+    const DropState drops{0xfedcba98, 5};
+    Network network(context, make.graph, parameters, drops, {Mode::Training, 2, DataType::Float32, 0});
+    Arena arena;
+    arena.resize(network.arenaBytes());
+    network.bind(arena.data());
+    network.forward(std::vector<float>(kept.size(), 1.0f).data());
+    std::string ours;
+    for (size_t i = 0; i < kept.size(); ++i) ours += network.logits()[i] > 0 ? '1' : '0';
+    require(ours == kept, ours);
+  });
+  claim("dropout drops its rate of the values and keeps their mean", [&] {
+    double sum = 0;
+    constexpr int kSteps = 40;
+    for (uint32_t step = 0; step < kSteps; ++step)
+      for (float mean : meansBehindDrop("dropout", 0.25, {9, step}, Mode::Training, DataType::Float32, 2)) sum += mean;
+    // 288,000 values of standard deviation 0.58
+    require(std::abs(sum / (kSteps * kBatch * kClasses) - 1) < 0.005, "the mean moves");
+  });
+  claim("dropPath drops whole images", [&] {
+    const auto means = meansBehindDrop("dropPath", 0.5, drops, Mode::Training, DataType::Float32, 2);
+    for (size_t i = 0; i < means.size(); ++i)
+      require((means[i] == 0 || means[i] == 2) && means[i] == means[i / kClasses * kClasses], "an image is dropped in part");
+  });
+}
+
 void checkRefusals() {
   const Graph graph = everyKind();
   const TensorMap initial = initialTensors(graph);
@@ -126,6 +192,15 @@ void checkRefusals() {
     Graph wrong = graph;
     wrong.nodes[0].outputShape[1] += 1;
     requireThrows([&] { Trainer(wrong, initial, options(DataType::Float32)); }, "makes [12, 7, 6] of [3, 13, 11], not [12, 8, 6]");
+  });
+  claim("a rate of 1 and a gate with another number of channels are refused", [&] {
+    requireThrows([&] { meansBehindDrop("dropout", 1, {}, Mode::Training, DataType::Float32, 1); }, "its rate is not in [0, 1)");
+    GraphMaker make({kClasses, 4, 4}, kClasses);
+    const std::string gate = make.conv(make.plain("globalAveragePool", {"input"}), kClasses + 1, {1});
+    make.graph.output = make.plain("globalAveragePool", {make.plain("scale", {"input", gate})});
+    std::mt19937 random(1);
+    requireThrows([&] { Trainer(make.graph, randomTensors(make.graph, random), options(DataType::Float32)); },
+                  "does not have one factor for each channel");
   });
   claim("a node that reads what comes later is refused", [&] {
     Graph wrong = graph;
@@ -160,6 +235,7 @@ int main() {
   else
     claim("bfloat16 is refused where the CPU has no arithmetic for it",
           [] { requireThrows([] { trainAfresh(options(DataType::BFloat16)); }, "use float32"); });
+  checkDrops();
   checkRefusals();
   claim("two sessions on two threads do not disturb each other", [] {
     TensorMap results[2];
