@@ -106,7 +106,12 @@ const define: Record<string, Case> = {
   'a name that is taken': { given: { name: 'fits' }, field: 'input.name', code: 'CONFLICT' },
   'a name that is a number': { given: { name: 7 }, field: 'input.name' },
   'an unknown preset': { given: { preset: 'RESNET19' }, field: 'input.preset' },
-  'a preset that is not trained yet': { given: { preset: 'SE_RESNET18' }, field: 'input.preset' },
+  'a squeeze to less than a channel': {
+    given: { architecture: { squeezeExcitation: 17 } },
+    field: 'input.architecture.squeezeExcitation',
+  },
+  'a dropout of everything': { given: { architecture: { dropout: 1 } }, field: 'input.architecture.dropout' },
+  'a stochastic depth below 0': { given: { architecture: { dropPath: -0.1 } }, field: 'input.architecture.dropPath' },
   'neither preset nor architecture': { given: { preset: null }, field: 'input.preset' },
   'a shape too small for its strides': {
     given: { preset: 'RESNET18', inputShape: { height: 9, width: 32, channels: 3 } },

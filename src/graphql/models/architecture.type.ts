@@ -8,17 +8,10 @@ import {
   type PresetName,
 } from '../../domain/network/definition.js';
 import type { NodeKind, Shape } from '../../domain/network/graph.js';
-import { PRESETS } from '../../domain/network/presets.js';
 import { BigIntValue, JSONValue } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
 
-/** Squeeze and excitation, stochastic depth and dropout are not trained yet, so presets with them are not offered. */
-const offered = PRESET_NAMES.filter((name) => {
-  const { squeezeExcitation, dropPath, dropout } = PRESETS[name];
-  return squeezeExcitation === 0 && dropPath === 0 && dropout === 0;
-});
-
-export const ResNetPreset = schemaEnum('ResNetPreset', offered);
+export const ResNetPreset = schemaEnum('ResNetPreset', PRESET_NAMES);
 export const BlockKindEnum = schemaEnum('BlockKind', BLOCK_KINDS);
 export const StemKindEnum = schemaEnum('StemKind', STEM_KINDS);
 export const ShortcutKindEnum = schemaEnum('ShortcutKind', SHORTCUT_KINDS);

@@ -33,9 +33,15 @@ export class ArchitectureInput {
   @Field(() => Int, { nullable: true, description: "ResNeXt's cardinality." }) groups?: number;
   @Field(() => Int, { nullable: true }) widthPerGroup?: number;
   @Field(() => Float, { nullable: true, description: "Wide ResNet's k." }) widthMultiplier?: number;
+  @Field(() => Float, { nullable: true, description: 'Reduction ratio of squeeze and excitation, 0 for none.' })
+  squeezeExcitation?: number;
   @Field(() => Boolean, { nullable: true, description: 'v1 (true) or v1.5 (false) bottleneck.' })
   strideInFirstConv?: boolean;
   @Field(() => Boolean, { nullable: true }) convBias?: boolean;
+  @Field(() => Float, { nullable: true, description: "Stochastic depth: the last block's rate; linear over depth." })
+  dropPath?: number;
+  @Field(() => Float, { nullable: true, description: "Rate before each block's last convolution." })
+  dropout?: number;
   @Field(() => Boolean, { nullable: true }) zeroInitResidual?: boolean;
 }
 
