@@ -22,11 +22,13 @@ function toNchw(values: Float32Array, channels: number, pixels: number): Float32
 
 /** Three steps leave the running statistics of a deep network far from any batch's: blocks that start as the identity keep it tame. */
 const TAME = { zeroInitResidual: true };
+const DROPPING = { dropPath: 0.2, dropout: 0.2 };
 
 it.each([
   { preset: 'RESNET20', inputShape: { height: 28, width: 28, channels: 1 }, numClasses: 10 },
   { preset: 'NOTEBOOK', inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 10 },
   { preset: 'RESNET18', inputShape: { height: 32, width: 40, channels: 3 }, numClasses: 7 },
+  { preset: 'SE_RESNET18', architecture: DROPPING, inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 6 },
   { preset: 'RESNET50', architecture: TAME, inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 5 },
 ] satisfies NetworkInput[])("what $preset has learnt gives the engine's logits as ONNX, and itself as safetensors", async (input) => {
   const definition = normaliseNetwork(input);

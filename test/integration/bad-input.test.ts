@@ -146,7 +146,6 @@ const define: Record<string, Case> = {
   },
   'an unknown stem': { given: { architecture: { stem: { kind: 'NONE', width: 8 } } }, field: 'input.architecture.stem.kind' },
   'a negative multiplier': { given: { architecture: { widthMultiplier: -1 } }, field: 'input.architecture.widthMultiplier' },
-  'a part that is not trained yet': { given: { architecture: { squeezeExcitation: 16 } }, field: 'input.architecture.squeezeExcitation' },
 }; // prettier-ignore
 
 function numbered(count: number): string[] {
