@@ -33,6 +33,12 @@ const SYSTEM_PACKAGES = [
     there: () => existsSync('/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz'),
     needless: () => purpose === 'start' || programArguments.some((argument) => /^--data(=|$)/.test(argument)),
   },
+  {
+    name: 'python3-onnx',
+    why: "ONNX's own checker, which the tests hold every preset's file to",
+    there: () => existsSync('/usr/lib/python3/dist-packages/onnx'),
+    needless: () => purpose !== 'test',
+  },
 ];
 
 /** In order; `inputs` decide whether a step has to be taken again, `output` must be there. */
