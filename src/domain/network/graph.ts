@@ -95,7 +95,9 @@ export interface PadChannelsNode extends NodeBase {
 
 /**
  * `dropPath` zeroes a whole image's branch (and scales the rest by 1 / (1 - rate)), `dropout` single values; both are
- * the identity in evaluation.
+ * the identity in evaluation. Number e of `new CounterRandom(seed, STREAM.drop, step, position)`, with the node's
+ * position in the graph and steps counted from 0, decides over image e, or over value e of the NHWC batch: dropped
+ * where it is below the rate.
  */
 export interface DropNode extends NodeBase {
   readonly kind: 'dropPath' | 'dropout';
