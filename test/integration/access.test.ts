@@ -11,10 +11,12 @@ import { startPlatform, type GraphQLAnswer, type TestPlatform } from '../helpers
 const NEEDED: Record<string, Role> = {
   'query model': 'VIEWER', 'query models': 'VIEWER', 'query dataset': 'VIEWER', 'query datasets': 'VIEWER',
   'query run': 'VIEWER', 'query runs': 'VIEWER', 'query workers': 'VIEWER', 'query queueStats': 'VIEWER',
+  'query presets': 'VIEWER', 'query previewArchitecture': 'VIEWER',
   'query servingStats': 'VIEWER', 'query predict': 'PREDICTOR', 'query apiKeys': 'ADMIN',
   'mutation predict': 'PREDICTOR', 'mutation defineModel': 'TRAINER', 'mutation deleteModel': 'TRAINER',
   'mutation createDataset': 'TRAINER', 'mutation completeDataset': 'TRAINER', 'mutation deleteDataset': 'TRAINER',
   'mutation startTraining': 'TRAINER', 'mutation cancelTraining': 'TRAINER',
+  'mutation createWeightsUpload': 'TRAINER', 'mutation importWeights': 'TRAINER',
   'mutation createApiKey': 'ADMIN', 'mutation revokeApiKey': 'ADMIN',
   'subscription runProgress': 'VIEWER',
 }; // prettier-ignore
@@ -24,12 +26,14 @@ const SHAPE = 'inputShape: { height: 8, width: 8, channels: 3 }';
 const ARGUMENTS: Record<string, string> = {
   model: '(name: "none") { id }', models: '{ totalCount }', dataset: '(name: "none") { id }',
   datasets: '{ totalCount }', run: '(id: "none") { id }', runs: '{ totalCount }', workers: '{ id }',
+  presets: '{ depth }', previewArchitecture: `(preset: RESNET20, ${SHAPE}, numClasses: 2) { depth }`,
   queueStats: '{ waiting }', servingStats: '{ requests }', apiKeys: '{ id }', runProgress: '(id: "none") { id }',
   predict: '(input: { model: "none", images: [] }) { latencyMs }',
   defineModel: `(input: { name: "X", preset: RESNET20, ${SHAPE}, classNames: [] }) { id }`,
   deleteModel: '(name: "none")', createDataset: '(input: { name: "X", format: IDX }) { dataset { id } }',
   completeDataset: '(id: "none") { id }', deleteDataset: '(name: "none", version: 1)',
   startTraining: '(input: { model: "none", dataset: "none" }) { id }', cancelTraining: '(id: "none") { id }',
+  createWeightsUpload: '(model: "none") { id }', importWeights: '(model: "none", safetensors: "none") { id }',
   createApiKey: '(name: "", role: VIEWER) { secret }', revokeApiKey: '(id: "none")',
 }; // prettier-ignore
 
