@@ -117,7 +117,8 @@ function averagesLikeSame({ kernel, stride, outputShape }: PoolNode, source: Nod
 
 interface Weight {
   readonly spec: WeightSpec;
-  readonly values: Float32Array;
+  /** Writes the values where they lie in weights.bin: a large network has no second copy of them. */
+  readonly fill: (target: Float32Array) => void;
 }
 
 interface Draft {
@@ -149,7 +150,7 @@ function writeNode(draft: Draft, graph: Graph, node: Node, inputs: readonly stri
       return writeConv(draft, node, input);
     case 'batchNorm':
       for (const [index, weight] of ['gamma', 'beta', 'moving_mean', 'moving_variance'].entries())
-        addWeight(draft, `${node.name}/${weight}`, node.tensors[index]!.shape, tensorOf(draft, node, index));
+        addVector(draft, `${node.name}/${weight}`, tensorOf(draft, node, index));
       return write('BatchNormalization', { axis: -1, epsilon: node.epsilon, momentum: 1 - node.momentum });
     case 'maxPool':
       return writeMaxPool(draft, graph, node, input);
@@ -196,9 +197,9 @@ function writeConv(draft: Draft, node: ConvNode, input: string): string {
     const start = group * filters;
     const end = start + filters;
     const each = inputs * kernel ** 2;
-    const weight = toHwio(tensorOf(draft, node, 0).subarray(start * each, end * each), filters, inputs, kernel);
-    addWeight(draft, `${layer}/kernel`, [kernel, kernel, inputs, filters], weight);
-    if (node.bias) addWeight(draft, `${layer}/bias`, [filters], tensorOf(draft, node, 1).subarray(start, end));
+    const weight = tensorOf(draft, node, 0).subarray(start * each, end * each);
+    addKernel(draft, `${layer}/kernel`, [kernel, kernel, inputs, filters], weight);
+    if (node.bias) addVector(draft, `${layer}/bias`, tensorOf(draft, node, 1).subarray(start, end));
     return push(draft, 'Conv2D', layer, [from], {
       ...CHANNELS_LAST,
       filters,
@@ -231,8 +232,8 @@ function writeLinear(draft: Draft, node: Node, input: string): string {
   const { name, tensors } = node;
   const [outputs, inputs] = tensors[0]!.shape as [number, number];
   const flat = push(draft, 'Flatten', `${name}.flat`, [input], CHANNELS_LAST);
-  addWeight(draft, `${name}/kernel`, [inputs, outputs], toHwio(tensorOf(draft, node, 0), outputs, inputs, 1));
-  addWeight(draft, `${name}/bias`, [outputs], tensorOf(draft, node, 1));
+  addKernel(draft, `${name}/kernel`, [inputs, outputs], tensorOf(draft, node, 0));
+  addVector(draft, `${name}/bias`, tensorOf(draft, node, 1));
   return push(draft, 'Dense', name, [flat], { units: outputs, activation: 'linear', use_bias: true });
 }
 
@@ -266,8 +267,16 @@ function push(draft: Draft, className: string, name: string, inputs: readonly st
   return name;
 }
 
-function addWeight(draft: Draft, name: string, shape: readonly number[], values: Float32Array): void {
-  draft.weights.push({ spec: { name, shape, dtype: 'float32' }, values });
+function addVector(draft: Draft, name: string, values: Float32Array): void {
+  const spec = { name, shape: [values.length], dtype: 'float32' } as const;
+  draft.weights.push({ spec, fill: (target) => target.set(values) });
+}
+
+/** `values` are OIHW or OI; `shape` says HWIO or IO. */
+function addKernel(draft: Draft, name: string, shape: readonly number[], values: Float32Array): void {
+  const [inputs, outputs] = shape.slice(-2) as [number, number];
+  const fill = (target: Float32Array) => transposeKernel(values, target, inputs, outputs);
+  draft.weights.push({ spec: { name, shape, dtype: 'float32' }, fill });
 }
 
 function tensorOf(draft: Draft, node: Node, index: number): Float32Array {
@@ -277,24 +286,19 @@ function tensorOf(draft: Draft, node: Node, index: number): Float32Array {
   return values;
 }
 
-/** OIHW becomes HWIO, and with a kernel of 1 OI becomes IO. */
-function toHwio(values: Float32Array, outputs: number, inputs: number, kernel: number): Float32Array {
-  const window = kernel ** 2;
-  const turned = new Float32Array(values.length);
+function transposeKernel(values: Float32Array, target: Float32Array, inputs: number, outputs: number): void {
+  const pixels = values.length / (inputs * outputs);
   let source = 0;
   for (let output = 0; output < outputs; output++)
     for (let input = 0; input < inputs; input++)
-      for (let pixel = 0; pixel < window; pixel++)
-        turned[(pixel * inputs + input) * outputs + output] = values[source++]!;
-  return turned;
+      for (let pixel = 0; pixel < pixels; pixel++)
+        target[(pixel * inputs + input) * outputs + output] = values[source++]!;
 }
 
 function joinWeights(weights: readonly Weight[]): Float32Array {
-  const all = new Float32Array(weights.reduce((sum, { values }) => sum + values.length, 0));
+  const sizes = weights.map(({ spec }) => spec.shape.reduce((size, next) => size * next, 1));
+  const all = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
   let offset = 0;
-  for (const { values } of weights) {
-    all.set(values, offset);
-    offset += values.length;
-  }
+  for (const [index, { fill }] of weights.entries()) fill(all.subarray(offset, (offset += sizes[index]!)));
   return all;
 }
