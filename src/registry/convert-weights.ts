@@ -84,7 +84,9 @@ function readIndex(file: number): SafetensorsIndex {
   return index;
 }
 
-const readTensor = (file: number, { start, bytes }: PlacedTensor) => readAt(file, start, bytes);
+function readTensor(file: number, { start, bytes }: PlacedTensor): Buffer {
+  return readAt(file, start, bytes);
+}
 
 /** How many batches the running statistics have seen; 0 where the file does not say. */
 function batchesTracked(file: number, { batchesTracked: tensor }: ForeignWeights): number {
