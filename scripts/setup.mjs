@@ -39,6 +39,18 @@ const SYSTEM_PACKAGES = [
     there: () => existsSync('/usr/lib/python3/dist-packages/onnx'),
     needless: () => purpose !== 'test',
   },
+  {
+    name: 'python3-torch',
+    why: 'PyTorch, which the tests compare the training engine with',
+    there: () => existsSync('/usr/lib/python3/dist-packages/torch'),
+    needless: () => purpose !== 'test',
+  },
+  {
+    name: 'python3-torchvision',
+    why: "torchvision's networks, which the tests compare ours with",
+    there: () => existsSync('/usr/lib/python3/dist-packages/torchvision'),
+    needless: () => purpose !== 'test',
+  },
 ];
 
 /** In order; `inputs` decide whether a step has to be taken again, `output` must be there. */
