@@ -51,7 +51,7 @@ it.each([
   { preset: 'RESNET18', inputShape: { height: 32, width: 40, channels: 3 }, numClasses: 7 },
   { preset: 'SE_RESNET18', architecture: DROPPING, inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 6 },
   { preset: 'RESNET50', architecture: TAME, inputShape: { height: 32, width: 32, channels: 3 }, numClasses: 5 },
-] satisfies NetworkInput[])("what $preset learnt predicts alike in every format", async (input) => {
+] satisfies NetworkInput[])('what $preset learnt predicts alike in every format', async (input) => {
   const definition = normaliseNetwork(input);
   const graph = buildGraph(definition);
   const random = new CounterRandom(5, STREAM.sample, 0);
