@@ -82,7 +82,8 @@ function compare(graph: Graph, { tensors, extra }: Renamed): string[] {
   ];
 }
 
-const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((size, i) => size === b[i]);
+const sameShape = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
 const show = (shape: readonly number[]) => `[${shape.join(', ')}]`;
 const MAX_NAME_LENGTH = 200;
 
@@ -125,19 +126,21 @@ function fromFloat16(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** What images are normalised by where the file does not say: each channel by ImageNet's figures, as torchvision's,
- * timm's and Hugging Face's ResNets were trained; images that are not RGB to [-1, 1]. */
+/** ImageNet's figures, by which torchvision's, timm's and Hugging Face's ResNets were trained. */
 export const IMAGENET: Normalisation = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /**
  * The normalisation that the weights were trained with: the file's metadata `mean` and `std`, each a JSON array with a
- * number for each channel (as our own files have them), else `IMAGENET` for three channels, else 0.5 and 0.5.
+ * number for each channel (as our own files have them), else `IMAGENET` for three channels, else 0.5 and 0.5, which
+ * makes [-1, 1] of a grey image.
  * @throws ForeignWeightsError where the metadata says only one of them, or no such array
  */
 export function normalisationOf(metadata: SafetensorsIndex['metadata'], channels: number): Normalisation {
   const { mean, std } = (metadata ?? {}) as Partial<Record<'mean' | 'std', unknown>>;
-  if (mean === undefined && std === undefined)
-    return channels === 3 ? IMAGENET : { mean: Array<number>(channels).fill(0.5), std: Array<number>(channels).fill(0.5) };
+  if (mean === undefined && std === undefined) {
+    const halves = Array<number>(channels).fill(0.5);
+    return channels === 3 ? IMAGENET : { mean: halves, std: halves };
+  }
   return { mean: channelValues('mean', mean, channels), std: channelValues('std', std, channels) };
 }
 

@@ -5,7 +5,13 @@ import type { NetworkDefinition } from '../domain/network/definition.js';
 import type { TensorMap } from '../domain/network/graph.js';
 import { buildGraph } from '../domain/network/layers.js';
 import type { Normalisation } from '../domain/normalisation.js';
-import { ForeignWeightsError, matchWeights, normalisationOf, toFloat32, type ForeignWeights } from '../formats/foreign-weights.js';
+import {
+  ForeignWeightsError,
+  matchWeights,
+  normalisationOf,
+  toFloat32,
+  type ForeignWeights,
+} from '../formats/foreign-weights.js';
 import { encodeOnnx, OnnxError } from '../formats/onnx.js';
 import {
   readSafetensorsIndex,

@@ -57,7 +57,8 @@ async function importUpload({ database, objects, dataDir }: Deps, model: Model, 
       throw badInput('safetensors', converted.problem);
     }
     const artifacts: NewVersion['artifacts'][number][] = [];
-    for (const kind of converted.artifacts) artifacts.push({ kind, ...(await objects.putFile(path.join(folder, kind))) });
+    for (const kind of converted.artifacts)
+      artifacts.push({ kind, ...(await objects.putFile(path.join(folder, kind))) });
     const version = await publish(database, model, {
       runId: null,
       modelId: model.id,

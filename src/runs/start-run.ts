@@ -136,7 +136,8 @@ async function resolveInitial(
   if (text === undefined) return undefined;
   const field = 'input.initialWeights';
   const { reference, sha256, definition } = await resolveWeights(deps, text, field);
-  const problems = transferProblems(buildGraph(definition), buildGraph(model.definition as unknown as NetworkDefinition));
+  const wanted = buildGraph(model.definition as unknown as NetworkDefinition);
+  const problems = transferProblems(buildGraph(definition), wanted);
   if (problems.length === 0) return { reference, sha256 };
   const listed = problems.slice(0, MAX_LISTED).join('; ');
   const more = problems.length > MAX_LISTED ? ` and ${problems.length - MAX_LISTED} more` : '';

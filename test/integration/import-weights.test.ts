@@ -126,7 +126,8 @@ const byTransformers = (name: string) =>
 function asBFloat16(entry: Entry): Entry {
   if (entry.type !== 'F32') return entry;
   const words = new Uint16Array(Uint8Array.from(entry.data).buffer);
-  return { ...entry, type: 'BF16', data: new Uint8Array(Uint16Array.from({ length: words.length / 2 }, (_, i) => words[2 * i + 1]!).buffer) };
+  const upper = Uint16Array.from({ length: words.length / 2 }, (_, i) => words[2 * i + 1]!);
+  return { ...entry, type: 'BF16', data: new Uint8Array(upper.buffer) };
 }
 
 describe('importWeights', () => {
@@ -217,7 +218,8 @@ describe('initialWeights', () => {
 
   test('a run goes on from a version of the same network, by reference and by artifact, to the same weights', async () => {
     const first = await untilOver(platform, await startTiny(platform, { epochs: 4 }));
-    const { run } = await ask(platform, 'query ($id: ID!) { run(id: $id) { version { version artifacts { id kind sha256 } } } }', { id: first.id });
+    const artifactsOf = 'query ($id: ID!) { run(id: $id) { version { version artifacts { id kind sha256 } } } }';
+    const { run } = await ask(platform, artifactsOf, { id: first.id });
     const { version, artifacts } = run.version;
     const { id, sha256 } = artifacts.find(({ kind }: { kind: string }) => kind === 'SAFETENSORS');
     const gentle = { epochs: 1, optimizer: { learningRate: 0.001 } };
@@ -233,7 +235,10 @@ describe('initialWeights', () => {
   });
 
   test('another head is drawn anew, the rest is taken from imported weights', async () => {
-    const { model } = await ask(platform, '{ model(name: "tiny") { versions(first: 1) { nodes { artifacts { kind downloadUrl } } } architecture { definition } } }');
+    const { model } = await ask(
+      platform,
+      '{ model(name: "tiny") { versions(first: 1) { nodes { artifacts { kind downloadUrl } } } architecture { definition } } }',
+    );
     const { downloadUrl } = model.versions.nodes[0].artifacts.find(({ kind }: { kind: string }) => kind === 'SAFETENSORS');
     const entries = readEntries(new Uint8Array(await (await fetch(downloadUrl)).arrayBuffer()));
     const { preset: _preset, numClasses: _four, inputShape, squeezeExcitation: _se, dropPath: _path, dropout: _dropout, ...architecture } =

@@ -50,10 +50,12 @@ export function transferTensors(graph: Graph, drawn: TensorMap, given: TensorMap
   };
 }
 
-const specsByName = (graph: Graph) => new Map(graphTensors(graph).map((spec): [string, TensorSpec] => [spec.name, spec]));
+const specsByName = (graph: Graph) =>
+  new Map(graphTensors(graph).map((spec): [string, TensorSpec] => [spec.name, spec]));
 
 function headTensors({ nodes, output }: Graph): Set<string> {
   return new Set(nodes.find(({ name }) => name === output)?.tensors.map(({ name }) => name));
 }
 
-const sameShape = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((size, i) => size === b[i]);
+const sameShape = (a: readonly number[], b: readonly number[]) =>
+  a.length === b.length && a.every((size, i) => size === b[i]);

@@ -48,7 +48,8 @@ describe('names of transformers', () => {
 describe('weights', () => {
   test('of the network are found, with or without the counters of batches', () => {
     const { scheme, tensors, batchesTracked } = matchWeights(graph, { tensors: entries() });
-    expect([scheme, tensors.size, batchesTracked?.name]).toEqual(['TORCHVISION', graph.nodes.flatMap((node) => node.tensors).length, 'bn1.num_batches_tracked']);
+    const count = graph.nodes.flatMap((node) => node.tensors).length;
+    expect([scheme, tensors.size, batchesTracked?.name]).toEqual(['TORCHVISION', count, 'bn1.num_batches_tracked']);
     const without = new Map([...entries()].filter(([name]) => !name.endsWith('num_batches_tracked')));
     expect(matchWeights(graph, { tensors: without }).batchesTracked).toBeNull();
   });
