@@ -34,13 +34,18 @@ const oneAtATime = pLimit(1);
 export async function importWeights(deps: Deps, modelName: string, uploadId: string): Promise<ModelVersion> {
   const model = await requireModel(deps, modelName);
   const key = weightsKey(model, uploadId);
-  const upload = await deps.objects.statUpload(key);
-  if (!upload) throw badInput('safetensors', `nothing was uploaded for ${model.name} under this id`);
-  if (upload.bytes > MAX_FILE_BYTES) {
-    await deps.objects.removeUploads(key);
-    throw tooLarge(`the file has ${upload.bytes} bytes, more than ${MAX_FILE_BYTES}`, 'safetensors');
-  }
-  return oneAtATime(() => importUpload(deps, model, key));
+  return oneAtATime(async () => {
+    await checkUpload(deps, model, key);
+    return importUpload(deps, model, key);
+  });
+}
+
+async function checkUpload({ objects }: Deps, model: Model, key: string): Promise<void> {
+  const upload = await objects.statUpload(key);
+  if (!upload) throw badInput('safetensors', `nothing was uploaded for ${model.name} under this id, or it was imported`);
+  if (upload.bytes <= MAX_FILE_BYTES) return;
+  await objects.removeUploads(key);
+  throw tooLarge(`the file has ${upload.bytes} bytes, more than ${MAX_FILE_BYTES}`, 'safetensors');
 }
 
 async function importUpload({ database, objects, dataDir }: Deps, model: Model, key: string): Promise<ModelVersion> {

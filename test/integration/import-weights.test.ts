@@ -196,6 +196,19 @@ describe('importWeights', () => {
     expect(model.versions.totalCount).toBe(4);
   });
 
+  test('asked twice at once for one upload makes one version', async () => {
+    await define('twice', variant.definition);
+    const { createWeightsUpload } = await ask(
+      platform,
+      'mutation { createWeightsUpload(model: "twice") { id upload { url method headers } } }',
+    );
+    const { url, method, headers } = createWeightsUpload.upload;
+    await fetch(url, { method, headers, body: Buffer.from(encodeSafetensors(torchEntries)) });
+    const asking = [1, 2].map(() => platform.graphql(IMPORT, { model: 'twice', id: createWeightsUpload.id }));
+    const codes = (await Promise.all(asking)).map(({ errors }) => errors?.[0]?.extensions.code);
+    expect(codes.toSorted()).toEqual(['BAD_USER_INPUT', undefined]);
+  });
+
   test('names what it cannot find', async () => {
     const codeOf = async (model: string, id: string) => (await platform.graphql(IMPORT, { model, id })).errors![0]!.extensions;
     expect(await codeOf('nobody', 'x')).toMatchObject({ code: 'NOT_FOUND', field: 'model' });
