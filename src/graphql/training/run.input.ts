@@ -48,7 +48,7 @@ export class StartTrainingInput {
   @Field(() => Int, { defaultValue: 0, description: 'Larger runs first.' }) priority!: number;
   @Field(() => String, {
     nullable: true,
-    description: 'model:version, or the id or SHA-256 of an artifact, to fine-tune; a differing head is re-initialised.',
+    description: 'model:version, or an artifact by id or SHA-256, to fine-tune; a differing head is re-initialised.',
   })
   initialWeights?: string;
   @Field(() => [String], { nullable: true }) tags?: string[];
