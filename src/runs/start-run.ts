@@ -4,6 +4,7 @@ import type { NetworkDefinition } from '../domain/network/definition.js';
 import { buildGraph } from '../domain/network/layers.js';
 import { transferProblems } from '../domain/network/transfer.js';
 import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan } from '../domain/plan.js';
+import { defaultRecipe, type Recipe } from '../domain/recipes.js';
 import { badInput, conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/prisma/client.js';
@@ -52,16 +53,14 @@ const MAX_STEPS = 2 ** 31 - 1;
  * @throws BAD_USER_INPUT with the field; NOT_FOUND; CONFLICT where the idempotency key came with another input.
  */
 export async function startRun(deps: Deps, input: StartRunInput): Promise<TrainingRun> {
-  const config = normaliseConfig(input);
+  const model = await findModel(deps, text('input.model', input.model));
+  if (!model) throw notFound(`there is no model named ${input.model}`, 'input.model');
+  const config = normaliseConfig(input, defaultRecipe(model.preset));
   const key = text('input.idempotencyKey', input.idempotencyKey ?? null);
   const known = key === null ? null : await findByKey(deps.database, key);
   if (known) return sameRun(known, config);
 
-  const [model, dataset] = await Promise.all([
-    findModel(deps, config.model),
-    resolveDataset(deps, config.dataset, 'input.dataset'),
-  ]);
-  if (!model) throw notFound(`there is no model named ${config.model}`, 'input.model');
+  const dataset = await resolveDataset(deps, config.dataset, 'input.dataset');
   checkTogether(config, model, dataset);
   const weights = await resolveInitial(deps, config, model);
   const run = await insertRun(deps.database, config, { model, dataset, weights }, key);
@@ -69,7 +68,7 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
   return run;
 }
 
-function normaliseConfig(input: StartRunInput): RunConfig {
+function normaliseConfig(input: StartRunInput, recipe: Recipe): RunConfig {
   const priority = input.priority ?? 0;
   if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY)
     throw badInput(
@@ -79,12 +78,15 @@ function normaliseConfig(input: StartRunInput): RunConfig {
   const tags = [...new Set(input.tags ?? [])];
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
   tags.forEach((tag, index) => text(`input.tags.${index}`, tag));
-  text('input.model', input.model);
   const initialWeights = text('input.initialWeights', input.initialWeights ?? null);
   return {
     model: input.model,
     dataset: input.dataset,
-    ...normalisePlan(input),
+    ...normalisePlan({
+      ...input,
+      optimizer: input.optimizer ?? recipe.optimizer,
+      schedule: input.schedule ?? recipe.schedule,
+    }),
     ...(initialWeights !== null && { initialWeights }),
     priority,
     tags,
@@ -92,7 +94,7 @@ function normaliseConfig(input: StartRunInput): RunConfig {
 }
 
 /** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
-function text(field: string, value: string | null): string | null {
+function text<T extends string | null>(field: string, value: T): T {
   if (value !== null && !/^[^\p{Cc}]+$/u.test(value)) throw badInput(field, 'must be printable text');
   if (value !== null && value.length > MAX_TEXT_LENGTH)
     throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);

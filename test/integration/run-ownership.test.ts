@@ -4,6 +4,7 @@ import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createEventBus, type EventBus } from '../../src/infra/events.js';
 import type { Dataset, Model, TrainingRun } from '../../src/infra/prisma/client.js';
 import { createJobQueue, type JobQueue } from '../../src/infra/queue.js';
+import { defineModel } from '../../src/models/define-model.js';
 import { publishVersion } from '../../src/registry/publish-version.js';
 import { claimRun } from '../../src/runs/claim-run.js';
 import { cancelRun } from '../../src/runs/control-run.js';
@@ -68,6 +69,30 @@ async function claimed(run: TrainingRun, workerId = 'w'): Promise<{ runId: strin
   if (claim.kind !== 'claimed') throw new Error(`the claim is ${claim.kind}`);
   return { runId: run.id, attempt: claim.run.attempt };
 }
+
+describe('a run of the NOTEBOOK preset', () => {
+  let notebook: string;
+  beforeAll(async () => {
+    const name = 'notebook';
+    const inputShape = { height: dataset.height!, width: dataset.width!, channels: dataset.channels! };
+    await defineModel({ database }, { name, preset: 'NOTEBOOK', inputShape, classNames: dataset.classNames });
+    notebook = name;
+  });
+
+  it("trains as the notebook does where the input leaves it open: Keras's Adam at 0.001, a constant rate, 10 epochs", async () => {
+    const { config } = await startRun({ database, queue }, { model: notebook, dataset: dataset.name, batchSize: 16 });
+    expect(config).toMatchObject({
+      epochs: 10,
+      optimizer: { kind: 'ADAM', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 },
+      schedule: { kind: 'CONSTANT' },
+    });
+  });
+
+  it('trains as the input says where it says', async () => {
+    const { config } = await start({ model: notebook, optimizer: { kind: 'SGD' }, schedule: { kind: 'COSINE' } });
+    expect(config).toMatchObject({ optimizer: { kind: 'SGD', learningRate: 0.1 }, schedule: { kind: 'COSINE' } });
+  });
+});
 
 describe('a run is taken up', () => {
   it('by one of many workers that reach for it at once', async () => {

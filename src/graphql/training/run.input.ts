@@ -38,8 +38,10 @@ export class StartTrainingInput {
   @Field(() => String, { description: 'name or name@version; a bare name is its latest version.' }) dataset!: string;
   @Field(() => Int, { defaultValue: 10 }) epochs!: number;
   @Field(() => Int, { defaultValue: 128 }) batchSize!: number;
-  @Field(() => OptimizerInput, { nullable: true }) optimizer?: OptimizerInput;
-  @Field(() => ScheduleInput, { nullable: true }) schedule?: ScheduleInput;
+  @Field(() => OptimizerInput, { nullable: true, description: "Left out: the preset's recipe, or the defaults." })
+  optimizer?: OptimizerInput;
+  @Field(() => ScheduleInput, { nullable: true, description: "Left out: the preset's recipe, or the defaults." })
+  schedule?: ScheduleInput;
   @Field(() => AugmentationInput, { nullable: true }) augmentation?: AugmentationInput;
   @Field(() => Float, { nullable: true, defaultValue: 0 }) labelSmoothing!: number;
   @Field(() => EngineEnum, { defaultValue: 'AUTO' }) engine!: EngineName;
