@@ -51,7 +51,7 @@ const OUTAGES = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'],
 ]);
 const OUTAGE_MESSAGE =
-  /timeout exceeded when trying to connect|Connection (terminated|ended)|is not queryable|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
+  /timeout exceeded when trying to connect|Connection (terminated|ended)|terminating connection|is not queryable|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
 
 /** Whether a server was away, so that the same thing may work a moment later. */
 export function isOutage(error: unknown, depth = 0): boolean {

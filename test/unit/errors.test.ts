@@ -28,6 +28,11 @@ test('an error whose cause is a server that is away is an outage, another is not
   expect(isOutage(new Error('query failed'))).toBe(false);
 });
 
+test('a connection that PostgreSQL ends is an outage, whatever code Prisma gives it', () => {
+  const message = 'Database error. Code: `25P03`. Message: `terminating connection due to idle-in-transaction timeout`';
+  expect(isOutage(Object.assign(new Error(message), { code: 'P2010' }))).toBe(true);
+});
+
 test('an error knows whether it may be tried again', () => {
   expect(new ResidualError('RATE_LIMITED', 'later').retryable).toBe(true);
   expect(new ResidualError('CONFLICT', 'never').retryable).toBe(false);

@@ -205,7 +205,11 @@ class Attempt {
     if (error instanceof CancelRequested) return this.cancel();
     if (this.deps.shutdown.aborted || isOutage(error)) return this.handBack(error);
     // No fault of the run's: the job comes back, and the count of fruitless attempts ends it if it always does.
-    if (error instanceof RunLostError || isDatabaseFault(error)) throw error;
+    if (error instanceof RunLostError) throw error;
+    if (isDatabaseFault(error)) {
+      this.log.warn({ err: error }, 'the attempt ended with a fault of the database; the job comes back');
+      throw error;
+    }
     const reason = error instanceof Error ? error.message : String(error);
     this.log.error({ err: error }, 'the run failed');
     this.recorder.log('error', reason);
