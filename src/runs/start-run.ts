@@ -47,25 +47,49 @@ const MAX_TEXT_LENGTH = 200;
 const MAX_LISTED = 20;
 const MAX_STEPS = 2 ** 31 - 1;
 
+/** A run that may be recorded: its whole input, and what the names in it meant when that was looked up. */
+export interface PreparedRun {
+  readonly config: RunConfig;
+  readonly model: Model;
+  readonly dataset: Dataset;
+  readonly weights: InitialWeights | undefined;
+}
+
 /**
  * Records the run, then queues it. The row is the truth: where the queue is away the run is recorded all the same, and
  * `recoverRuns` queues it later.
  * @throws BAD_USER_INPUT with the field; NOT_FOUND; CONFLICT where the idempotency key came with another input.
  */
 export async function startRun(deps: Deps, input: StartRunInput): Promise<TrainingRun> {
-  const model = await findModel(deps, text('input.model', input.model));
-  if (!model) throw notFound(`there is no model named ${input.model}`, 'input.model');
-  const config = normaliseConfig(input, defaultRecipe(model.preset));
+  const { model, config } = await readInput(deps, input);
   const key = text('input.idempotencyKey', input.idempotencyKey ?? null);
   const known = key === null ? null : await findByKey(deps.database, key);
   if (known) return sameRun(known, config);
 
-  const dataset = await resolveDataset(deps, config.dataset, 'input.dataset');
-  checkTogether(config, model, dataset);
-  const weights = await resolveInitial(deps, config, model);
-  const run = await insertRun(deps.database, config, { model, dataset, weights }, key);
+  const run = await insertRun(deps.database, await resolveTogether(deps, config, model), key);
   await deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority }).catch(() => undefined);
   return run;
+}
+
+/**
+ * Everything that `startRun` checks, with nothing recorded. The idempotency key is the caller's to mind.
+ * @throws BAD_USER_INPUT with the field; NOT_FOUND.
+ */
+export async function prepareRun(deps: Pick<Deps, 'database'>, input: StartRunInput): Promise<PreparedRun> {
+  const { model, config } = await readInput(deps, input);
+  return resolveTogether(deps, config, model);
+}
+
+async function readInput(deps: Pick<Deps, 'database'>, input: StartRunInput) {
+  const model = await findModel(deps, text('input.model', input.model));
+  if (!model) throw notFound(`there is no model named ${input.model}`, 'input.model');
+  return { model, config: normaliseConfig(input, defaultRecipe(model.preset)) };
+}
+
+async function resolveTogether(deps: Pick<Deps, 'database'>, config: RunConfig, model: Model): Promise<PreparedRun> {
+  const dataset = await resolveDataset(deps, config.dataset, 'input.dataset');
+  checkTogether(config, model, dataset);
+  return { config, model, dataset, weights: await resolveInitial(deps, config, model) };
 }
 
 function normaliseConfig(input: StartRunInput, recipe: Recipe): RunConfig {
@@ -131,7 +155,7 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
 
 /** By the networks' tensors; what another head may differ in, everything else may not. */
 async function resolveInitial(
-  deps: Deps,
+  deps: Pick<Deps, 'database'>,
   { initialWeights: text }: RunConfig,
   model: Model,
 ): Promise<InitialWeights | undefined> {
@@ -149,39 +173,33 @@ async function resolveInitial(
 const totalSteps = (plan: Pick<TrainingPlan, 'epochs' | 'batchSize'>, dataset: Dataset) =>
   plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
 
-/** What the names in a config meant when the run was started. */
-interface Resolved {
-  readonly model: Model;
-  readonly dataset: Dataset;
-  readonly weights: InitialWeights | undefined;
+/** The row of a run that is not there yet. */
+export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma.TrainingRunCreateManyInput {
+  const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...rest } = config;
+  const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: weights }) };
+  return {
+    modelId: model.id,
+    datasetId: dataset.id,
+    config: asJson(config),
+    plan: asJson(plan),
+    totalSteps: totalSteps(config, dataset),
+    priority,
+    tags: [...tags],
+  };
 }
 
 async function insertRun(
   database: Database,
-  config: RunConfig,
-  { model, dataset, weights }: Resolved,
+  prepared: PreparedRun,
   idempotencyKey: string | null,
 ): Promise<TrainingRun> {
-  const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...rest } = config;
-  const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: weights }) };
   try {
-    return await database.trainingRun.create({
-      data: {
-        modelId: model.id,
-        datasetId: dataset.id,
-        config: asJson(config),
-        plan: asJson(plan),
-        totalSteps: totalSteps(config, dataset),
-        priority,
-        tags: [...tags],
-        idempotencyKey,
-      },
-    });
+    return await database.trainingRun.create({ data: { ...runRow(prepared), idempotencyKey } });
   } catch (error) {
     const code = error instanceof Prisma.PrismaClientKnownRequestError ? error.code : undefined;
     // Another request with the same key came first.
     const first = code === 'P2002' && idempotencyKey !== null ? await findByKey(database, idempotencyKey) : null;
-    if (first) return sameRun(first, config);
+    if (first) return sameRun(first, prepared.config);
     if (code === 'P2003') throw conflict('the model or the data set was deleted meanwhile');
     throw error;
   }
