@@ -6,7 +6,7 @@
  */
 
 /** What a number is drawn for; two streams never share numbers. */
-export const STREAM = { initialise: 1, shuffle: 2, augment: 3, drop: 4, sample: 5 } as const;
+export const STREAM = { initialise: 1, shuffle: 2, augment: 3, drop: 4, sample: 5, search: 6 } as const;
 export type Stream = (typeof STREAM)[keyof typeof STREAM];
 
 /** Ten rounds over `counter` (four words) under `key` (two words), in place. */
