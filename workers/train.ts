@@ -53,6 +53,7 @@ async function main(): Promise<void> {
     host: config.worker.host,
     engine: engine.name,
     device: engine.device,
+    threads: config.worker.threads,
     runId: null as string | null,
   };
   const report = () => reportWorker({ database }, worker);

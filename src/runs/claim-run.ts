@@ -1,7 +1,9 @@
 import { MAX_FRUITLESS_ATTEMPTS, OWNER_DEAD_AFTER_MS, isFinished } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
+import type { EventBus } from '../infra/events.js';
 import type { Dataset, Model, TrainingRun } from '../infra/prisma/client.js';
 import { cancelIdleRun, failRun } from './finish-run.js';
+import { announceRun } from './watch-runs.js';
 
 export type ClaimedRun = TrainingRun & { readonly model: Model; readonly dataset: Dataset };
 
@@ -13,7 +15,17 @@ export type Claim =
   | { readonly kind: 'over' };
 
 /** Takes a waiting run, or one whose worker is dead, for `workerId`: the attempt counts up, and its writes carry it. */
-export async function claimRun({ database }: { database: Database }, runId: string, workerId: string): Promise<Claim> {
+export async function claimRun(
+  { database, events }: { database: Database; events: EventBus },
+  runId: string,
+  workerId: string,
+): Promise<Claim> {
+  const claim = await takeRun(database, runId, workerId);
+  if (claim.kind !== 'held') await announceRun(events, runId);
+  return claim;
+}
+
+async function takeRun(database: Database, runId: string, workerId: string): Promise<Claim> {
   if (!(await takeRow(database, runId, workerId))) return whyNot(database, runId);
   const run = await database.trainingRun.findUniqueOrThrow({
     where: { id: runId },

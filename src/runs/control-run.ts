@@ -6,7 +6,7 @@ import type { TrainingRun } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
 import { cancelIdleRun } from './finish-run.js';
 import { findRun } from './read-runs.js';
-import { runChannel } from './watch-runs.js';
+import { announceRun } from './watch-runs.js';
 
 /**
  * A waiting run is cancelled at once. Of a running one it is *asked*: its worker reads that with its next heartbeat,
@@ -25,7 +25,7 @@ export async function cancelRun(
     // A job whose run is over does nothing, so one that stays behind is no harm.
     await deps.queue.remove('train', { v: 1, runId: id }).catch(() => undefined);
   }
-  await deps.events.publish(runChannel(id), {});
+  await announceRun(deps.events, id);
   const run = await findRun(deps, id);
   if (!run) throw notFound(`there is no run ${id}`, 'id');
   if (asked.count === 0 && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');

@@ -4,7 +4,7 @@ import type { EventBus } from '../infra/events.js';
 import type { EngineKind, EpochMetric, PrecisionKind, StepMetric } from '../infra/prisma/client.js';
 import { RunLostError, writeAsOwner, type Ownership } from './own-run.js';
 import { retryOutage } from './retry-outage.js';
-import { runChannel } from './watch-runs.js';
+import { announceRun } from './watch-runs.js';
 
 export type StepRecord = Omit<StepMetric, 'runId'>;
 export type EpochRecord = Omit<EpochMetric, 'runId'>;
@@ -122,7 +122,7 @@ export class RunRecorder {
       });
       this.steps = this.steps.slice(written);
       this.lines = this.lines.slice(writtenLines);
-      await this.deps.events.publish(runChannel(this.options.owner.runId), {});
+      await announceRun(this.deps.events, this.options.owner.runId);
       return result;
     } catch (error) {
       if (error instanceof RunLostError && !this.over) {

@@ -7,10 +7,12 @@ import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan }
 import { defaultRecipe, type Recipe } from '../domain/recipes.js';
 import { badInput, conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import type { EventBus } from '../infra/events.js';
 import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/prisma/client.js';
 import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
 import { findModel } from '../models/find-model.js';
 import { resolveWeights } from '../registry/resolve-weights.js';
+import { announceRun } from './watch-runs.js';
 
 export interface StartRunInput extends PlanInput {
   /** Its name. */
@@ -39,6 +41,7 @@ interface RunConfig extends Omit<TrainingPlan, 'initialWeights'> {
 interface Deps {
   readonly database: Database;
   readonly queue: JobQueue;
+  readonly events: EventBus;
 }
 
 const MAX_TAGS = 20;
@@ -68,6 +71,7 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
 
   const run = await insertRun(deps.database, await resolveTogether(deps, config, model), key);
   await deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority }).catch(() => undefined);
+  await announceRun(deps.events, run.id);
   return run;
 }
 

@@ -8,6 +8,13 @@ import { findRun } from './read-runs.js';
 
 /** News of a run: that its row has changed. What it changed to is in the row. */
 export const runChannel = (runId: string) => `run:${runId}`;
+/** The same of all runs. */
+export const RUNS_CHANGED = 'runs';
+
+/** To be called after a run's row was written, whoever wrote it. Never throws: a reader also looks by itself. */
+export async function announceRun(events: EventBus, id: string): Promise<void> {
+  await Promise.all([events.publish(runChannel(id), {}), events.publish(RUNS_CHANGED, { id })]);
+}
 
 /** A reader looks this often even without news, which may get lost. */
 const LOOK_EVERY_MS = 900;

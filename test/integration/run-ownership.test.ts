@@ -48,7 +48,7 @@ afterAll(async () => {
 });
 
 const input = () => ({ model: model.name, dataset: dataset.name, epochs: 2, batchSize: 16 });
-const start = (more = {}) => startRun({ database, queue }, { ...input(), ...more });
+const start = (more = {}) => startRun({ database, queue, events }, { ...input(), ...more });
 const evaluation = {
   loss: 1,
   accuracy: 0.5,
@@ -65,7 +65,7 @@ const silence = (id: string) =>
   database.trainingRun.update({ where: { id }, data: { heartbeatAt: new Date(Date.now() - 60_000) } });
 
 async function claimed(run: TrainingRun, workerId = 'w'): Promise<{ runId: string; attempt: number }> {
-  const claim = await claimRun({ database }, run.id, workerId);
+  const claim = await claimRun({ database, events }, run.id, workerId);
   if (claim.kind !== 'claimed') throw new Error(`the claim is ${claim.kind}`);
   return { runId: run.id, attempt: claim.run.attempt };
 }
@@ -80,7 +80,7 @@ describe('a run of the NOTEBOOK preset', () => {
   });
 
   it("trains as the notebook does where the input leaves it open: Keras's Adam at 0.001, a constant rate, 10 epochs", async () => {
-    const { config } = await startRun({ database, queue }, { model: notebook, dataset: dataset.name, batchSize: 16 });
+    const { config } = await startRun({ database, queue, events }, { model: notebook, dataset: dataset.name, batchSize: 16 });
     expect(config).toMatchObject({
       epochs: 10,
       optimizer: { kind: 'ADAM', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weightDecay: 0 },
@@ -98,7 +98,7 @@ describe('a run is taken up', () => {
   it('by one of many workers that reach for it at once', async () => {
     const run = await start();
     const claims = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => claimRun({ database }, run.id, `w${index}`)),
+      Array.from({ length: 20 }, (_, index) => claimRun({ database, events }, run.id, `w${index}`)),
     );
     expect(claims.filter(({ kind }) => kind === 'claimed')).toHaveLength(1);
     expect(claims.filter(({ kind }) => kind === 'held')).toHaveLength(19);
@@ -108,7 +108,7 @@ describe('a run is taken up', () => {
   it('again only when its worker has been silent for four seconds', async () => {
     const run = await start();
     await claimed(run);
-    expect(await claimRun({ database }, run.id, 'other')).toEqual({ kind: 'held' });
+    expect(await claimRun({ database, events }, run.id, 'other')).toEqual({ kind: 'held' });
     await silence(run.id);
     expect(await claimed(run, 'other')).toEqual({ runId: run.id, attempt: 2 });
   });
@@ -116,8 +116,8 @@ describe('a run is taken up', () => {
   it('no more once it is over', async () => {
     const run = await start();
     await failRun({ database }, await claimed(run), 'bad');
-    expect(await claimRun({ database }, run.id, 'other')).toEqual({ kind: 'over' });
-    expect(await claimRun({ database }, 'no-such-run', 'other')).toEqual({ kind: 'over' });
+    expect(await claimRun({ database, events }, run.id, 'other')).toEqual({ kind: 'over' });
+    expect(await claimRun({ database, events }, 'no-such-run', 'other')).toEqual({ kind: 'over' });
   });
 
   it('until it has cost its worker the life over and over without getting anywhere', async () => {
@@ -126,7 +126,7 @@ describe('a run is taken up', () => {
       expect((await claimed(run)).attempt).toBe(attempt);
       await silence(run.id);
     }
-    expect(await claimRun({ database }, run.id, 'w')).toEqual({ kind: 'over' });
+    expect(await claimRun({ database, events }, run.id, 'w')).toEqual({ kind: 'over' });
     expect(await findRun({ database }, run.id)).toMatchObject({
       status: 'FAILED',
       failure: expect.stringContaining('given up'),
@@ -263,7 +263,7 @@ describe('a run that cannot be is refused, and leaves no row', () => {
 
 it('a run whose queue is away is recorded, and queued when the queue is back', async () => {
   const dead = createJobQueue({ url: 'redis://127.0.0.1:1', prefix: 'nowhere' });
-  const run = await startRun({ database, queue: dead }, input());
+  const run = await startRun({ database, queue: dead, events }, input());
   await dead.close();
   expect(run).toMatchObject({ status: 'QUEUED', totalSteps: 8 });
   await recoverRuns({ database, queue });
