@@ -21,6 +21,16 @@ export function checkDescription(description: string, field: string): void {
   if (description.includes('\0')) throw badInput(field, 'must not contain NUL, which PostgreSQL does not store');
 }
 
+const MAX_TEXT_LENGTH = 200;
+
+/** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
+export function checkText<T extends string | null>(field: string, value: T): T {
+  if (value !== null && !/^[^\p{Cc}]+$/u.test(value)) throw badInput(field, 'must be printable text');
+  if (value !== null && value.length > MAX_TEXT_LENGTH)
+    throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);
+  return value;
+}
+
 /** Names by label. @throws BAD_USER_INPUT */
 export function checkClassNames(classNames: readonly string[], field: string): void {
   if (classNames.length < MIN_CLASSES || classNames.length > MAX_CLASSES)

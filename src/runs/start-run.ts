@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { resolveDataset } from '../datasets/find-dataset.js';
+import { checkText } from '../domain/names.js';
 import type { NetworkDefinition } from '../domain/network/definition.js';
 import { buildGraph } from '../domain/network/layers.js';
 import { transferProblems } from '../domain/network/transfer.js';
@@ -45,7 +46,6 @@ interface Deps {
 }
 
 const MAX_TAGS = 20;
-const MAX_TEXT_LENGTH = 200;
 /** Tensors that an error names. */
 const MAX_LISTED = 20;
 const MAX_STEPS = 2 ** 31 - 1;
@@ -65,7 +65,7 @@ export interface PreparedRun {
  */
 export async function startRun(deps: Deps, input: StartRunInput): Promise<TrainingRun> {
   const { model, config } = await readInput(deps, input);
-  const key = text('input.idempotencyKey', input.idempotencyKey ?? null);
+  const key = checkText('input.idempotencyKey', input.idempotencyKey ?? null);
   const known = key === null ? null : await findByKey(deps.database, key);
   if (known) return sameRun(known, config);
 
@@ -77,17 +77,26 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
 
 /**
  * Everything that `startRun` checks, with nothing recorded. The idempotency key is the caller's to mind.
+ * @param change what else is asked of the run, once the model's recipe has filled in what `input` leaves open
  * @throws BAD_USER_INPUT with the field; NOT_FOUND.
  */
-export async function prepareRun(deps: Pick<Deps, 'database'>, input: StartRunInput): Promise<PreparedRun> {
-  const { model, config } = await readInput(deps, input);
+export async function prepareRun(
+  deps: Pick<Deps, 'database'>,
+  input: StartRunInput,
+  change: (input: StartRunInput) => StartRunInput,
+): Promise<PreparedRun> {
+  const { model, config } = await readInput(deps, input, change);
   return resolveTogether(deps, config, model);
 }
 
-async function readInput(deps: Pick<Deps, 'database'>, input: StartRunInput) {
-  const model = await findModel(deps, text('input.model', input.model));
+async function readInput(
+  deps: Pick<Deps, 'database'>,
+  input: StartRunInput,
+  change = (completed: StartRunInput) => completed,
+) {
+  const model = await findModel(deps, checkText('input.model', input.model));
   if (!model) throw notFound(`there is no model named ${input.model}`, 'input.model');
-  return { model, config: normaliseConfig(input, defaultRecipe(model.preset)) };
+  return { model, config: normaliseConfig(change(withRecipe(input, defaultRecipe(model.preset)))) };
 }
 
 async function resolveTogether(deps: Pick<Deps, 'database'>, config: RunConfig, model: Model): Promise<PreparedRun> {
@@ -96,7 +105,13 @@ async function resolveTogether(deps: Pick<Deps, 'database'>, config: RunConfig, 
   return { config, model, dataset, weights: await resolveInitial(deps, config, model) };
 }
 
-function normaliseConfig(input: StartRunInput, recipe: Recipe): RunConfig {
+const withRecipe = (input: StartRunInput, recipe: Recipe): StartRunInput => ({
+  ...input,
+  optimizer: input.optimizer ?? recipe.optimizer,
+  schedule: input.schedule ?? recipe.schedule,
+});
+
+function normaliseConfig(input: StartRunInput): RunConfig {
   const priority = input.priority ?? 0;
   if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY)
     throw badInput(
@@ -105,28 +120,16 @@ function normaliseConfig(input: StartRunInput, recipe: Recipe): RunConfig {
     );
   const tags = [...new Set(input.tags ?? [])];
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
-  tags.forEach((tag, index) => text(`input.tags.${index}`, tag));
-  const initialWeights = text('input.initialWeights', input.initialWeights ?? null);
+  tags.forEach((tag, index) => checkText(`input.tags.${index}`, tag));
+  const initialWeights = checkText('input.initialWeights', input.initialWeights ?? null);
   return {
     model: input.model,
     dataset: input.dataset,
-    ...normalisePlan({
-      ...input,
-      optimizer: input.optimizer ?? recipe.optimizer,
-      schedule: input.schedule ?? recipe.schedule,
-    }),
+    ...normalisePlan(input),
     ...(initialWeights !== null && { initialWeights }),
     priority,
     tags,
   };
-}
-
-/** @throws BAD_USER_INPUT for what is empty, too long, or holds control characters (PostgreSQL stores no NUL). */
-function text<T extends string | null>(field: string, value: T): T {
-  if (value !== null && !/^[^\p{Cc}]+$/u.test(value)) throw badInput(field, 'must be printable text');
-  if (value !== null && value.length > MAX_TEXT_LENGTH)
-    throw badInput(field, `has at most ${MAX_TEXT_LENGTH} characters`);
-  return value;
 }
 
 /** What each of plan, model and data set allows alone but not together. Images are not resized for training. */
