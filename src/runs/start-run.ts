@@ -4,7 +4,13 @@ import { checkText } from '../domain/names.js';
 import type { NetworkDefinition } from '../domain/network/definition.js';
 import { buildGraph } from '../domain/network/layers.js';
 import { transferProblems } from '../domain/network/transfer.js';
-import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan } from '../domain/plan.js';
+import {
+  normalisePlan,
+  withLaterFields,
+  type InitialWeights,
+  type PlanInput,
+  type TrainingPlan,
+} from '../domain/plan.js';
 import { defaultRecipe, type Recipe } from '../domain/recipes.js';
 import { badInput, conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
@@ -217,7 +223,8 @@ function findByKey(database: Database, idempotencyKey: string): Promise<Training
 }
 
 function sameRun(run: TrainingRun, config: RunConfig): TrainingRun {
-  if (isDeepStrictEqual(run.config, asJson(config))) return run;
+  const before = withLaterFields(run.config as unknown as RunConfig);
+  if (isDeepStrictEqual(before, asJson(config))) return run;
   throw conflict('this key was used for a run with another input', 'input.idempotencyKey');
 }
 

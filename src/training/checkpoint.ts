@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Graph, TensorMap } from '../domain/network/graph.js';
 import type { TrainingPlan } from '../domain/plan.js';
+import type { StoppingState } from './early-stopping.js';
 
 /** How far a run has come. */
 export interface Position {
@@ -31,6 +32,10 @@ export interface Checkpoint {
   /** Weights and running statistics, by state_dict name. */
   readonly tensors: TensorMap;
   readonly optimizerState: TensorMap;
+  /** Of plans with `emaDecay`: the average of each of `tensors`. */
+  readonly averages?: TensorMap | undefined;
+  /** Of plans with `earlyStopping`, after the first epoch. */
+  readonly stopping?: StoppingState | undefined;
 }
 
 /** A checkpoint as named arrays and text, which any container of tensors can hold. */
@@ -49,8 +54,10 @@ export class ForeignCheckpointError extends Error {
   override readonly name = 'ForeignCheckpointError';
 }
 
-const FORMAT = '1';
-const PREFIX = { tensors: 'model.', optimizerState: 'optimizer.' } as const;
+/** Format 2 may have averages and the state of early stopping; 1 had neither. */
+const FORMAT = '2';
+const READABLE: readonly (string | undefined)[] = ['1', FORMAT];
+const PREFIX = { tensors: 'model.', optimizerState: 'optimizer.', averages: 'average.' } as const;
 
 /** What decides every number of a run: a checkpoint goes on under the same plan and network only. */
 export function fingerprint(plan: TrainingPlan, graph: Graph): string {
@@ -67,14 +74,20 @@ export function packCheckpoint(checkpoint: Checkpoint, belongsTo: string): Packe
       shape: [data.length] as const,
       data,
     }));
+  const { averages, stopping } = checkpoint;
   return {
-    tensors: [...pack(checkpoint.tensors, PREFIX.tensors), ...pack(checkpoint.optimizerState, PREFIX.optimizerState)],
+    tensors: [
+      ...pack(checkpoint.tensors, PREFIX.tensors),
+      ...pack(checkpoint.optimizerState, PREFIX.optimizerState),
+      ...(averages ? pack(averages, PREFIX.averages) : []),
+    ],
     metadata: {
       format: FORMAT,
       fingerprint: belongsTo,
       step: String(checkpoint.step),
       // JSON keeps every bit of a double.
       position: JSON.stringify(checkpoint.position),
+      ...(stopping && { stopping: JSON.stringify(stopping) }),
     },
   };
 }
@@ -85,16 +98,20 @@ export function unpackCheckpoint(
   metadata: Readonly<Record<string, string>>,
   belongsTo: string,
 ): Checkpoint {
-  if (metadata['format'] !== FORMAT)
-    throw new ForeignCheckpointError(`checkpoint of format ${metadata['format']}, not ${FORMAT}`);
+  if (!READABLE.includes(metadata['format']))
+    throw new ForeignCheckpointError(`checkpoint of format ${metadata['format']}, not ${READABLE.join(' or ')}`);
   if (metadata['fingerprint'] !== belongsTo) throw new ForeignCheckpointError('checkpoint of another plan or network');
   const all = [...tensors];
   const unpack = (prefix: string) =>
     new Map(all.filter(([name]) => name.startsWith(prefix)).map(([name, data]) => [name.slice(prefix.length), data]));
+  const averages = unpack(PREFIX.averages);
+  const stopping = metadata['stopping'];
   return {
     position: JSON.parse(metadata['position']!) as Position,
     step: Number(metadata['step']),
     tensors: unpack(PREFIX.tensors),
     optimizerState: unpack(PREFIX.optimizerState),
+    ...(averages.size > 0 && { averages }),
+    ...(stopping !== undefined && { stopping: JSON.parse(stopping) as StoppingState }),
   };
 }

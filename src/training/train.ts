@@ -5,6 +5,7 @@ import type { TrainingPlan } from '../domain/plan.js';
 import { evaluationBatches, stepsPerEpoch, trainingBatches, type DataSource } from './batches.js';
 import { EPOCH_START, RUN_START, type Checkpoint, type EpochSums, type Position } from './checkpoint.js';
 import type { Batch, ComputePrecision, Engine, StepResult, TrainingSession } from './engine.js';
+import { isStopped, observeEpoch, type StoppingState } from './early-stopping.js';
 import { learningRateAt, type Horizon } from './schedule.js';
 
 /** The training loop. It knows nothing of runs, files, databases or queues. */
@@ -21,6 +22,10 @@ export interface TrainingTask {
   readonly engine: Engine;
   readonly precision: ComputePrecision;
   readonly resumeFrom?: Checkpoint | undefined;
+  /** Checkpoints within epochs too: whenever so many steps of the run are complete. Those decide no number. */
+  readonly checkpointEverySteps?: number | undefined;
+  /** Pauses once so many epochs of the run are complete, or at once where they are, unless the run is over then. */
+  readonly pauseAfterEpoch?: number | undefined;
 }
 
 export interface StepMetrics {
@@ -55,7 +60,7 @@ export interface EpochMetrics {
 export interface TrainingSink {
   onStep(metrics: StepMetrics): void;
   onEpoch(metrics: EpochMetrics): Promise<void>;
-  /** After each epoch, and when `pause` was aborted. */
+  /** After each epoch, within them as `checkpointEverySteps` says, and when `pause` was aborted. */
   onCheckpoint(checkpoint: Checkpoint): Promise<void>;
 }
 
@@ -73,6 +78,8 @@ export type TrainingResult =
       readonly step: number;
       readonly tensors: TensorMap;
       readonly evaluation: Evaluation;
+      /** Why it ended before the plan's last epoch, in words. */
+      readonly stoppedEarly?: string | undefined;
     };
 
 /** The loss is no number any more, and no later step can mend it. */
@@ -110,6 +117,7 @@ export async function train(task: TrainingTask, sink: TrainingSink, signals: Tra
 class Loop {
   private readonly horizon: Horizon;
   private position: Position;
+  private stopping: StoppingState | undefined;
   private evaluation: Evaluation | undefined;
 
   constructor(
@@ -121,17 +129,40 @@ class Loop {
     const perEpoch = stepsPerEpoch(task.data.size('TRAIN'), task.plan.batchSize);
     this.horizon = { stepsPerEpoch: perEpoch, totalSteps: perEpoch * task.plan.epochs };
     this.position = task.resumeFrom?.position ?? RUN_START;
+    this.stopping = task.resumeFrom?.stopping;
   }
 
   async run(): Promise<TrainingResult> {
-    while (this.position.epoch < this.task.plan.epochs) {
+    while (!this.isOver()) {
+      if (this.position.epoch >= (this.task.pauseAfterEpoch ?? Infinity)) return { outcome: 'paused' };
       const complete = (await this.trainEpoch()) && (await this.closeEpoch());
       await this.saveCheckpoint();
       if (!complete) return { outcome: 'paused' };
     }
     const evaluation = this.evaluation ?? (await this.evaluate());
     if (!evaluation) return { outcome: 'paused' };
-    return { outcome: 'finished', step: this.step, tensors: await this.session.tensors(), evaluation };
+    return {
+      outcome: 'finished',
+      step: this.step,
+      tensors: await this.session.tensors(),
+      evaluation,
+      stoppedEarly: this.stoppedEarly(),
+    };
+  }
+
+  private isOver(): boolean {
+    const { epochs, earlyStopping } = this.task.plan;
+    return this.position.epoch >= epochs || isStopped(earlyStopping, this.stopping);
+  }
+
+  private stoppedEarly(): string | undefined {
+    const { epochs, earlyStopping } = this.task.plan;
+    const { epoch } = this.position;
+    if (!earlyStopping || !this.stopping || epoch >= epochs) return undefined;
+    const { best, epochsWithout } = this.stopping;
+    const { metric, minDelta } = earlyStopping;
+    const margin = minDelta > 0 ? ` by more than ${minDelta}` : '';
+    return `${metric} did not improve on epoch ${epoch - epochsWithout}'s ${best.toFixed(4)}${margin} until epoch ${epoch} of ${epochs}`;
   }
 
   /** The rest of the epoch's steps; false where it was paused before the end. */
@@ -148,6 +179,8 @@ class Loop {
       // The next batch is made while the engine computes.
       next = await prepared(stepping, batches);
       this.recordStep(batch, await stepping, learningRate, (performance.now() - started) / 1000);
+      // The epoch's own follows its last step anyway.
+      if (!next.done && this.step % (this.task.checkpointEverySteps ?? Infinity) === 0) await this.saveCheckpoint();
     }
     return true;
   }
@@ -186,7 +219,10 @@ class Loop {
     if (!Number.isFinite(evaluation.loss))
       throw new TrainingDivergedError('validation loss', evaluation.loss, this.step, epoch + 1, learningRate);
     const seconds = sums.seconds + (performance.now() - started) / 1000;
-    await this.sink.onEpoch(epochMetrics(epoch + 1, sums, evaluation, learningRate, seconds));
+    const metrics = epochMetrics(epoch + 1, sums, evaluation, learningRate, seconds);
+    await this.sink.onEpoch(metrics);
+    const { earlyStopping } = this.task.plan;
+    if (earlyStopping) this.stopping = observeEpoch(earlyStopping, this.stopping, metrics);
     this.position = { epoch: epoch + 1, batch: 0, sums: EPOCH_START };
     this.evaluation = evaluation;
     return true;
@@ -214,6 +250,7 @@ class Loop {
       step: this.step,
       tensors: await this.session.tensors(),
       optimizerState: await this.session.optimizerState(),
+      stopping: this.stopping,
     });
   }
 

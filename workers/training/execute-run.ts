@@ -184,6 +184,7 @@ class Attempt {
   }
 
   private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
+    if (result.stoppedEarly) this.tell(`stopped early: ${result.stoppedEarly}`);
     this.tell(`trained: accuracy ${result.evaluation.accuracy.toFixed(4)}, loss ${result.evaluation.loss.toFixed(4)}`);
     const { version } = await this.patiently(() =>
       publishRun(this.deps, this.recorder, this.owner, this.run, task, result),

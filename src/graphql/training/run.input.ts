@@ -1,5 +1,6 @@
 import { Field, Float, InputType, Int } from 'type-graphql';
-import { EngineEnum, OptimizerKindEnum, PrecisionEnum, ScheduleKindEnum } from './run.type.js';
+import type { Metric } from '../../domain/plan.js';
+import { EngineEnum, MetricEnum, OptimizerKindEnum, PrecisionEnum, ScheduleKindEnum } from './run.type.js';
 import type { EngineName, OptimizerKind, PrecisionName, ScheduleKind } from './run.type.js';
 
 @InputType()
@@ -33,6 +34,15 @@ export class AugmentationInput {
 }
 
 @InputType()
+export class EarlyStoppingInput {
+  @Field(() => MetricEnum, { defaultValue: 'VALIDATION_LOSS' }) metric!: Metric;
+  @Field(() => Int, { defaultValue: 3, description: 'Epochs in a row without a new best, after which the run ends.' })
+  patience!: number;
+  @Field(() => Float, { defaultValue: 0, description: 'A new best must be better by more than this.' })
+  minDelta!: number;
+}
+
+@InputType()
 export class StartTrainingInput {
   @Field(() => String, { description: 'Its name.' }) model!: string;
   @Field(() => String, { description: 'name or name@version; a bare name is its latest version.' }) dataset!: string;
@@ -44,6 +54,11 @@ export class StartTrainingInput {
   schedule?: ScheduleInput;
   @Field(() => AugmentationInput, { nullable: true }) augmentation?: AugmentationInput;
   @Field(() => Float, { nullable: true, defaultValue: 0 }) labelSmoothing!: number;
+  @Field(() => EarlyStoppingInput, {
+    nullable: true,
+    description: 'The version has the weights of the last epoch trained, not of the best.',
+  })
+  earlyStopping?: EarlyStoppingInput;
   @Field(() => EngineEnum, { defaultValue: 'AUTO' }) engine!: EngineName;
   @Field(() => PrecisionEnum, { defaultValue: 'AUTO' }) precision!: PrecisionName;
   @Field(() => Int, { defaultValue: 0 }) seed!: number;

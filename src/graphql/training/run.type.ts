@@ -1,4 +1,5 @@
 import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
+import { METRICS } from '../../domain/plan.js';
 import { connectionType } from '../connection.js';
 import { DateTime, JSONValue } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
@@ -14,6 +15,7 @@ export type ScheduleKind = keyof typeof ScheduleKindEnum;
 export const RunStatusEnum = schemaEnum('RunStatus', [
   'QUEUED', 'RUNNING', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED',
 ]); // prettier-ignore
+export const MetricEnum = schemaEnum('Metric', METRICS);
 export type RunStatus = keyof typeof RunStatusEnum;
 
 @ObjectType('EpochMetrics')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { normalisePlan, type PlanInput } from '../../../src/domain/plan.js';
+import { normalisePlan, withLaterFields, type PlanInput } from '../../../src/domain/plan.js';
 
 describe('a plan', () => {
   it("takes the contract's defaults for whatever is left out or null", () => {
@@ -10,8 +10,11 @@ describe('a plan', () => {
         kind: 'SGD', learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 5e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
       },
       schedule: { kind: 'COSINE', warmupEpochs: 0, milestones: [], gamma: 0.1, finalLearningRate: 0 },
-      augmentation: { cropPadding: 0, horizontalFlip: false },
+      augmentation: {
+        cropPadding: 0, horizontalFlip: false, randomErasing: 0, randomResizedCrop: false, mixup: 0, cutmix: 0,
+      },
       labelSmoothing: 0,
+      validationFraction: 0,
       engine: 'AUTO',
       precision: 'AUTO',
       seed: 0,
@@ -20,15 +23,36 @@ describe('a plan', () => {
     expect(
       normalisePlan({ epochs: null, optimizer: { momentum: null }, schedule: null, augmentation: {}, seed: null }),
     ).toEqual(defaults);
+    expect(
+      normalisePlan({ optimizer: { clipNorm: null }, emaDecay: null, earlyStopping: null, validationFraction: null }),
+    ).toEqual(defaults);
+    expect(normalisePlan({ earlyStopping: {} }).earlyStopping).toEqual({
+      metric: 'VALIDATION_LOSS',
+      patience: 3,
+      minDelta: 0,
+    });
   });
 
   it('is not changed by being normalised again', () => {
     const plan = normalisePlan({
       epochs: 3,
       schedule: { kind: 'STEP', milestones: [1, 2.5] },
-      optimizer: { momentum: 0 },
+      optimizer: { momentum: 0, clipNorm: 1 },
+      augmentation: { cropPadding: 4, horizontalFlip: true, randomErasing: 0.5, mixup: 0.2, cutmix: 1 },
+      emaDecay: 0.999,
+      earlyStopping: { metric: 'TRAIN_ACCURACY', patience: 1, minDelta: 0.01 },
+      validationFraction: 0.1,
     });
     expect(normalisePlan(plan)).toEqual(plan);
+    expect(withLaterFields(plan)).toEqual(plan);
+  });
+
+  it('from before there were some fields compares with one from today that has them off', () => {
+    const plan = normalisePlan({ augmentation: { cropPadding: 2 } });
+    const { validationFraction, augmentation, ...rest } = plan;
+    expect(validationFraction).toBe(0);
+    const { cropPadding, horizontalFlip } = augmentation;
+    expect(withLaterFields({ ...rest, augmentation: { cropPadding, horizontalFlip } })).toEqual(plan);
   });
 
   const refused: [field: string, input: PlanInput][] = [
@@ -56,6 +80,21 @@ describe('a plan', () => {
     ['input.schedule.finalLearningRate', { schedule: { finalLearningRate: -1 } }],
     ['input.augmentation.cropPadding', { augmentation: { cropPadding: -1 } }],
     ['input.augmentation.cropPadding', { augmentation: { cropPadding: 0.5 } }],
+    ['input.augmentation.randomErasing', { augmentation: { randomErasing: 1.1 } }],
+    ['input.augmentation.randomErasing', { augmentation: { randomErasing: -0.1 } }],
+    ['input.augmentation.randomResizedCrop', { augmentation: { randomResizedCrop: true, cropPadding: 4 } }],
+    ['input.augmentation.mixup', { augmentation: { mixup: -1 } }],
+    ['input.augmentation.mixup', { augmentation: { mixup: Infinity } }],
+    ['input.augmentation.cutmix', { augmentation: { cutmix: NaN } }],
+    ['input.optimizer.clipNorm', { optimizer: { clipNorm: 0 } }],
+    ['input.optimizer.clipNorm', { optimizer: { clipNorm: Infinity } }],
+    ...[0, 1, -0.5, NaN].map((emaDecay) => ['input.emaDecay', { emaDecay }] as [string, PlanInput]),
+    ['input.earlyStopping.metric', { earlyStopping: { metric: 'LOSS' as 'TRAIN_LOSS' } }],
+    ['input.earlyStopping.patience', { earlyStopping: { patience: 0 } }],
+    ['input.earlyStopping.patience', { earlyStopping: { patience: 1.5 } }],
+    ['input.earlyStopping.minDelta', { earlyStopping: { minDelta: -1 } }],
+    ['input.validationFraction', { validationFraction: 1 }],
+    ['input.validationFraction', { validationFraction: -0.1 }],
     ['input.labelSmoothing', { labelSmoothing: 1 }],
     ['input.labelSmoothing', { labelSmoothing: NaN }],
     ['input.seed', { seed: 0.5 }],

@@ -21,6 +21,7 @@ import {
   type StepMetrics,
   type TrainingResult,
   type TrainingSink,
+  type TrainingTask,
 } from '../../../src/training/train.js';
 import { CLASS_NAMES, dataSource, drawImages, SIDE } from '../../helpers/shapes-data.js';
 
@@ -60,7 +61,12 @@ async function run(
     story = emptyStory(),
     resumeFrom,
     pauseAfter,
-  }: { story?: Story; resumeFrom?: Checkpoint | undefined; pauseAfter?: number } = {},
+    ...more
+  }: {
+    story?: Story;
+    resumeFrom?: Checkpoint | undefined;
+    pauseAfter?: number;
+  } & Pick<TrainingTask, 'checkpointEverySteps' | 'pauseAfterEpoch'> = {},
 ): Promise<TrainingResult> {
   const plan = normalisePlan(input);
   const pause = new AbortController();
@@ -77,7 +83,7 @@ async function run(
     onCheckpoint: async (checkpoint) => void story.checkpoints.push(stored(checkpoint, input)),
   };
   const task = {
-    plan, graph, data, engine, resumeFrom,
+    plan, graph, data, engine, resumeFrom, ...more,
     classNames: CLASS_NAMES,
     initial: initialTensors(graph, definition, plan.seed),
     normalisation: { mean: [0.4], std: [0.3] },
@@ -160,6 +166,57 @@ describe('the training loop', () => {
     for (const resumeFrom of story.checkpoints) expect(weightsHash(await run(recipe, { resumeFrom }))).toBe(expected);
   });
 
+  it('saves checkpoints within an epoch where it is asked to, and goes on from any of them', async () => {
+    const story = emptyStory();
+    const expected = weightsHash(await run(recipe, { story, checkpointEverySteps: 5 }));
+    expect(expected).toBe(weightsHash(await run(recipe)));
+    expect(story.checkpoints.map(({ step }) => step)).toEqual([5, 10, 13, 15, 20, 25, 26, 30, 35, 39]);
+    for (const resumeFrom of story.checkpoints.slice(0, 4))
+      expect(weightsHash(await run(recipe, { resumeFrom }))).toBe(expected);
+    const each = emptyStory();
+    await run({ ...recipe, epochs: 1 }, { story: each, checkpointEverySteps: 1 });
+    expect(each.checkpoints.map(({ step, position }) => [step, position.epoch])).toEqual([
+      ...Array.from({ length: 12 }, (_, index) => [index + 1, 0]),
+      [13, 1],
+    ]);
+  });
+
+  it('pauses after the epoch that it is told to, at once where it is there already, and not at the end', async () => {
+    const story = emptyStory();
+    const expected = weightsHash(await run(recipe));
+    expect(await run(recipe, { story, pauseAfterEpoch: 2 })).toEqual({ outcome: 'paused' });
+    expect(story.checkpoints.map(({ position }) => position.epoch)).toEqual([1, 2]);
+    const resumeFrom = story.checkpoints.at(-1);
+    expect(await run(recipe, { story, resumeFrom, pauseAfterEpoch: 2 })).toEqual({ outcome: 'paused' });
+    expect([story.steps.length, story.checkpoints.length]).toEqual([26, 2]);
+    expect(weightsHash(await run(recipe, { story, resumeFrom, pauseAfterEpoch: 3 }))).toBe(expected);
+  });
+
+  it('stops early, says why, and resumed at any epoch stops where it would have', async () => {
+    // Nothing is learnt at this rate, and so nothing improves by so much.
+    const input: PlanInput = {
+      ...recipe, epochs: 8, optimizer: { learningRate: 1e-6 }, schedule: { kind: 'CONSTANT' },
+      earlyStopping: { metric: 'VALIDATION_LOSS', patience: 3, minDelta: 0.5 },
+    }; // prettier-ignore
+    const story = emptyStory();
+    const result = await run(input, { story });
+    const [first] = story.epochs;
+    expect(result).toMatchObject({
+      outcome: 'finished',
+      step: 4 * STEPS_PER_EPOCH,
+      stoppedEarly: `VALIDATION_LOSS did not improve on epoch 1's ${first!.validationLoss.toFixed(4)} by more than 0.5 until epoch 4 of 8`,
+    });
+    expect(story.checkpoints.map(({ stopping }) => stopping)).toEqual(
+      [0, 1, 2, 3].map((epochsWithout) => ({ best: first!.validationLoss, epochsWithout })),
+    );
+    for (const resumeFrom of story.checkpoints) {
+      const resumed = await run(input, { resumeFrom });
+      expect(weightsHash(resumed)).toBe(weightsHash(result));
+      expect(resumed).toMatchObject({ stoppedEarly: expect.any(String), evaluation: { loss: story.epochs[3]!.validationLoss } });
+    }
+    expect(await run(recipe)).toMatchObject({ stoppedEarly: undefined });
+  });
+
   it('ends a run whose loss is no number, with the step and the learning rate', async () => {
     const diverging = { ...recipe, optimizer: { learningRate: 1e30 }, schedule: { kind: 'CONSTANT' as const } };
     await expect(run(diverging)).rejects.toThrow(
@@ -186,6 +243,15 @@ describe('the training loop', () => {
 });
 
 describe('a checkpoint', () => {
+  it('of the first format, without averages and early stopping, is read', async () => {
+    const story = emptyStory();
+    await run({ ...recipe, epochs: 1 }, { story });
+    const { tensors, metadata } = packCheckpoint(story.checkpoints[0]!, 'mark');
+    const arrays = tensors.map(({ name, data: values }) => [name, values] as const);
+    expect(unpackCheckpoint(arrays, { ...metadata, format: '1' }, 'mark')).toEqual(story.checkpoints[0]);
+    expect(() => unpackCheckpoint(arrays, { ...metadata, format: '3' }, 'mark')).toThrow(ForeignCheckpointError);
+  });
+
   it('of another plan or network is refused', async () => {
     const story = emptyStory();
     await run({ ...recipe, epochs: 1 }, { story });
