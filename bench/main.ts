@@ -1,10 +1,14 @@
+import { benchLoop } from './loop.js';
+import { benchPrecision } from './precision.js';
 import { benchTrain } from './train.js';
 import { benchTrainPeers } from './train-peers.js';
 
 /** `npm run bench -- NAME …`: each bench prints a table and, as its last line, one JSON object. */
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   train: benchTrain,
+  loop: benchLoop,
   'train-peers': benchTrainPeers,
+  precision: benchPrecision,
 };
 
 const [name, ...args] = process.argv.slice(2);

@@ -6,7 +6,9 @@ import { CounterRandom, STREAM } from '../src/domain/seed.js';
 import type { Graph } from '../src/domain/network/graph.js';
 import type { Batch, ComputePrecision, TrainingSession } from '../src/training/engine.js';
 import { createOneDnnEngine } from '../src/training/engines/onednn.js';
+import { median, peakBytes, rounded } from './figures.js';
 import { benchModel } from './models.js';
+import { availableThreads } from './threads.js';
 
 const WARM_UP_STEPS = 2;
 const MIN_STEPS = 7;
@@ -17,11 +19,11 @@ export async function benchTrain(args: string[]): Promise<void> {
   const { positionals, values } = parseArgs({
     args,
     allowPositionals: true,
-    options: { precision: { type: 'string' }, threads: { type: 'string', default: '2' } },
+    options: { precision: { type: 'string' }, threads: { type: 'string' } },
   });
   const [model, batchSize = '128'] = positionals;
   const { definition, graph } = benchModel(model);
-  const threads = Number(values.threads);
+  const threads = availableThreads(values.threads);
   const engine = createOneDnnEngine({ threads });
   const precision = (values.precision?.toUpperCase() as ComputePrecision | undefined) ?? engine.precisions[0]!;
   const optimizer = normalisePlan({ optimizer: { kind: 'SGD', learningRate: 0.01 } }).optimizer;
@@ -70,15 +72,14 @@ interface Timing {
 }
 
 function report({ seconds, device, ...settings }: Timing): void {
-  const median = seconds[Math.floor(seconds.length / 2)]!;
-  const imagesPerSecond = Math.round((settings.batchSize / median) * 10) / 10;
+  const middle = median(seconds);
+  const imagesPerSecond = rounded(settings.batchSize / middle, 1);
   console.table({
     'ms per step, least': (seconds[0]! * 1000).toFixed(1),
-    'ms per step, median': (median * 1000).toFixed(1),
+    'ms per step, median': (middle * 1000).toFixed(1),
     'ms per step, most': (seconds.at(-1)! * 1000).toFixed(1),
     steps: seconds.length,
     device,
   });
-  const peakBytes = process.resourceUsage().maxRSS * 1024;
-  console.log(JSON.stringify({ ...settings, imagesPerSecond, peakBytes }));
+  console.log(JSON.stringify({ ...settings, device, imagesPerSecond, peakBytes: peakBytes() }));
 }
