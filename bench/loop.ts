@@ -106,7 +106,7 @@ async function work(
     hurry: new AbortController().signal,
   };
   await storeData(database, objects, dataDir, network, options);
-  const run = await start(database, queue, network, options);
+  const run = await start({ database, queue, events }, network, options);
   const jobs = startJobWorker(redis, 'train', ({ runId }) => executeRun(deps, runId));
   try {
     await Promise.race([over, untilFailed(database, run.id)]);
@@ -144,27 +144,23 @@ async function storeData(
 }
 
 async function start(
-  database: Database,
-  queue: ReturnType<typeof createJobQueue>,
+  deps: Parameters<typeof startRun>[0],
   { numClasses, ...network }: NetworkInput,
   { batchSize, precision }: Settings & { readonly precision: 'AUTO' | 'FLOAT32' | 'BFLOAT16' },
 ) {
   const classNames = Array.from({ length: numClasses }, (_, label) => String(label));
-  await defineModel({ database }, { name: 'model', ...network, classNames });
-  return startRun(
-    { database, queue },
-    {
-      model: 'model',
-      dataset: 'noise',
-      epochs: EPOCHS,
-      batchSize,
-      precision,
-      // Labels of noise cannot be learned; with a rate this small nothing diverges.
-      optimizer: { learningRate: 0.001 },
-      schedule: { kind: 'CONSTANT' },
-      augmentation: { cropPadding: 4, horizontalFlip: true },
-    },
-  );
+  await defineModel(deps, { name: 'model', ...network, classNames });
+  return startRun(deps, {
+    model: 'model',
+    dataset: 'noise',
+    epochs: EPOCHS,
+    batchSize,
+    precision,
+    // Labels of noise cannot be learned; with a rate this small nothing diverges.
+    optimizer: { learningRate: 0.001 },
+    schedule: { kind: 'CONSTANT' },
+    augmentation: { cropPadding: 4, horizontalFlip: true },
+  });
 }
 
 /** Rejects if the run ends by itself. */
