@@ -67,7 +67,8 @@ export function pageArguments({ first, after, last, before }: ConnectionArgument
 }
 
 export function toConnection<T extends { readonly id: string | bigint }>(page: Page<T>): Connection<T> {
-  const edges = page.items.map((node) => ({ cursor: encodeCursor(String(node.id)), node }));
+  const { placeOf = ({ id }) => String(id) } = page;
+  const edges = page.items.map((node) => ({ cursor: encodeCursor(placeOf(node)), node }));
   return {
     edges,
     nodes: page.items,
@@ -86,14 +87,14 @@ function pageSize(size: number, field: string): number {
   return size;
 }
 
-const CURSOR = /^after:([\w-]+)$/;
+const CURSOR = /^after:([\w:.+-]+)$/;
 
-function encodeCursor(id: string): string {
-  return Buffer.from(`after:${id}`).toString('base64url');
+function encodeCursor(place: string): string {
+  return Buffer.from(`after:${place}`).toString('base64url');
 }
 
 function decodeCursor(cursor: string, field: string): string {
-  const [, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (id === undefined) throw badInput(field, `${field} must be a cursor of this list`);
-  return id;
+  const [, place] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (place === undefined) throw badInput(field, `${field} must be a cursor of this list`);
+  return place;
 }

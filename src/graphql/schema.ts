@@ -11,6 +11,7 @@ import { ArtifactResolver, VersionResolver } from './registry/version.resolver.j
 import { WeightsResolver } from './registry/weights.resolver.js';
 import { DateTime } from './scalars.js';
 import { PredictionResolver, ServingStatsResolver } from './serving/serving.resolver.js';
+import { ComparisonResolver } from './training/comparison.resolver.js';
 import { RunResolver } from './training/run.resolver.js';
 import { WorkerResolver } from './training/worker.resolver.js';
 
@@ -21,6 +22,7 @@ export function createSchema(): GraphQLSchema {
       ArchitectureResolver,
       DatasetResolver,
       RunResolver,
+      ComparisonResolver,
       WorkerResolver,
       VersionResolver,
       ArtifactResolver,

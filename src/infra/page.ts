@@ -1,4 +1,7 @@
-/** Relay's window onto a list, by row id. At most one of (first, after) and (last, before) is used. */
+/**
+ * Relay's window onto a list, by row id or by what else the list's cursors hold. At most one of (first, after) and
+ * (last, before) is used.
+ */
 export interface PageArguments {
   readonly first?: number;
   readonly after?: string;
@@ -11,6 +14,8 @@ export interface Page<T> {
   readonly totalCount: number;
   readonly hasNextPage: boolean;
   readonly hasPreviousPage: boolean;
+  /** What an item's cursor holds, where that is not its id. */
+  readonly placeOf?: (item: T) => string;
 }
 
 /** What Prisma's `findMany` takes. A negative `take` reads backwards from the cursor. */

@@ -3,6 +3,7 @@ import type { RunStatus } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
 import { readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { EpochMetric, LogLine, StepMetric, TrainingRun } from '../infra/prisma/client.js';
+import { NEWEST_FIRST, orderRuns, placeOf, runsBeyond, type RunOrder } from './order-runs.js';
 
 interface Deps {
   readonly database: Database;
@@ -19,22 +20,30 @@ export interface RunFilter {
   readonly tag?: string | null | undefined;
 }
 
-/** The newest first. */
-export function listRuns(
+/** @throws BAD_USER_INPUT for a cursor of another order */
+export async function listRuns(
   { database }: Deps,
   { model, status, tag }: RunFilter,
   page: PageArguments,
+  order: RunOrder = NEWEST_FIRST,
 ): Promise<Page<TrainingRun>> {
   const where = {
     ...(model != null && { model: { name: model } }),
     ...(status != null && { status: { in: [...status] } }),
     ...(tag != null && { tags: { has: tag } }),
   };
-  return readPage(
+  const beyond = (place: string) => runsBeyond(place, order, page.last === undefined ? 'after' : 'before');
+  const found = await readPage(
     page,
-    (window) => database.trainingRun.findMany({ where, orderBy: { number: 'desc' }, ...window }),
+    ({ take, cursor }) =>
+      database.trainingRun.findMany({
+        where: { AND: [where, cursor ? beyond(cursor.id) : {}] },
+        orderBy: orderRuns(order),
+        take,
+      }),
     () => database.trainingRun.count({ where }),
   );
+  return { ...found, placeOf: (run) => placeOf(run, order) };
 }
 
 /** 1 for the run that is taken up next; null where it does not wait. */

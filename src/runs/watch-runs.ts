@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinished } from '../domain/run-state.js';
 import { isOutage, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { TrainingRun } from '../infra/prisma/client.js';
+import { ringOn } from './bell.js';
 import { findRun } from './read-runs.js';
 
 /** News of a run: that its row has changed. What it changed to is in the row. */
@@ -52,31 +52,4 @@ async function look(deps: { database: Database }, last: TrainingRun): Promise<Tr
     if (isOutage(error)) return last;
     throw error;
   }
-}
-
-interface Bell {
-  /** Resolves with the first news since the last call, after `milliseconds`, or when `signal` is aborted. */
-  next(milliseconds: number, signal: AbortSignal): Promise<void>;
-}
-
-function ringOn(news: AsyncIterable<unknown>): Bell {
-  let rung = false;
-  let waiting = new AbortController();
-  const listen = async () => {
-    for await (const _ of news) {
-      rung = true;
-      waiting.abort();
-    }
-  };
-  void listen();
-  return {
-    async next(milliseconds, signal) {
-      if (!rung)
-        await sleep(milliseconds, undefined, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(
-          () => undefined,
-        );
-      rung = false;
-      waiting = new AbortController();
-    },
-  };
 }

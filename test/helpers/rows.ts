@@ -1,6 +1,6 @@
 import { normaliseNetwork } from '../../src/domain/network/normalise.js';
 import type { Database } from '../../src/infra/database.js';
-import type { Dataset, Model, Prisma } from '../../src/infra/prisma/client.js';
+import type { Dataset, Model, Prisma, TrainingRun } from '../../src/infra/prisma/client.js';
 import { CLASS_NAMES, SIDE } from './shapes-data.js';
 
 /** Rows for tests of what comes after them; nothing lies behind the data set's hash. */
@@ -25,4 +25,14 @@ export function createDatasetRow(
       trainCounts: [16, 16, 16, 16], testCounts: [4, 4, 4, 4], channelMean: [0.5], channelStd: [0.25], ...more,
     },
   }); // prettier-ignore
+}
+
+export function createRunRow(
+  database: Database,
+  { model, dataset }: { model: Model; dataset: Dataset },
+  more: Partial<Prisma.TrainingRunUncheckedCreateInput> = {},
+): Promise<TrainingRun> {
+  return database.trainingRun.create({
+    data: { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 8, ...more },
+  });
 }

@@ -337,7 +337,7 @@ describe('reading', () => {
     const ids = async (...args: Parameters<typeof listRuns> extends [unknown, ...infer R] ? R : never) =>
       (await listRuns({ database }, ...args)).items.map(({ id }) => runs.findIndex((run) => run.id === id));
     expect(await ids({}, { first: 2 })).toEqual([4, 3]);
-    expect(await ids({}, { first: 9, after: runs[3]!.id })).toEqual([2, 1, 0]);
+    expect(await ids({}, { first: 9, after: `NUMBER:${runs[3]!.number}` })).toEqual([2, 1, 0]);
     expect(await ids({ tag: 'odd' }, {})).toEqual([3, 1]);
     expect(await ids({ status: ['CANCELLED'] }, {})).toEqual([4]);
     expect(await ids({ model: 'other' }, {})).toEqual([]);

@@ -30,7 +30,6 @@ const LATER = [
   'StartTrainingInput.emaDecay', 'StartTrainingInput.validationFraction',
   'StartTrainingInput.checkpointEverySteps', 'StartTrainingInput.keepCheckpoints',
   'TrainingRun.checkpoints', 'Checkpoint', 'Mutation.pauseTraining', 'Mutation.resumeTraining',
-  'Query.runs(orderBy)', 'Query.compareRuns', 'Subscription.runsChanged',
   // Sweeps
   'SearchAlgorithm', 'SweepParameterInput', 'StartSweepInput', 'Sweep', 'TrainingRun.sweep', 'Query.sweep',
   'Mutation.startSweep', 'Mutation.cancelSweep',

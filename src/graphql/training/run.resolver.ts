@@ -16,6 +16,7 @@ import type { TrainingRun } from '../../infra/prisma/client.js';
 import { cancelRun } from '../../runs/control-run.js';
 import { findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
 import { startRun } from '../../runs/start-run.js';
+import { watchRuns } from '../../runs/watch-changes.js';
 import { watchRun } from '../../runs/watch-runs.js';
 import { abortable } from '../abortable.js';
 import { Requires } from '../access/authorise.js';
@@ -24,6 +25,7 @@ import type { Context } from '../context.js';
 import { DatasetType } from '../datasets/dataset.type.js';
 import { ModelType } from '../models/model.type.js';
 import { ModelVersionType } from '../registry/version.type.js';
+import { RunOrder } from './run-order.input.js';
 import { StartTrainingInput } from './run.input.js';
 import {
   EpochMetricsType,
@@ -44,15 +46,16 @@ export class RunResolver {
   }
 
   @Requires('VIEWER')
-  @Query(() => TrainingRunConnection, { description: 'The newest first.' })
+  @Query(() => TrainingRunConnection, { description: 'The newest first, or by orderBy.' })
   async runs(
     @Ctx() { services }: Context,
     @Args(() => ConnectionArguments) page: ConnectionArguments,
     @Arg('model', () => String, { nullable: true }) model?: string,
     @Arg('status', () => [RunStatusEnum], { nullable: true }) status?: RunStatus[],
     @Arg('tag', () => String, { nullable: true }) tag?: string,
+    @Arg('orderBy', () => RunOrder, { nullable: true }) orderBy?: RunOrder | null,
   ) {
-    return toConnection(await listRuns(services, { model, status, tag }, pageArguments(page)));
+    return toConnection(await listRuns(services, { model, status, tag }, pageArguments(page), orderBy ?? undefined));
   }
 
   @Requires('TRAINER')
@@ -74,6 +77,16 @@ export class RunResolver {
       abortable(() => context.authenticate(), (signal) => watchRun(context.services, args.id, signal)),
   })
   runProgress(@Root() run: TrainingRun, @Arg('id', () => ID) _id: string) {
+    return run;
+  }
+
+  @Requires('VIEWER')
+  @Subscription(() => TrainingRunType, {
+    description: 'Each run that changes from now on, at most about once a second and its newest state for certain.',
+    subscribe: ({ context }: { context: Context }) =>
+      abortable(() => context.authenticate(), (signal) => watchRuns(context.services, signal)),
+  })
+  runsChanged(@Root() run: TrainingRun) {
     return run;
   }
 
