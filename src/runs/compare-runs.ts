@@ -1,7 +1,7 @@
-import { configDifferences, type ConfigDifference } from '../domain/config-differences.js';
 import { badInput, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EpochMetric, TrainingRun } from '../infra/prisma/client.js';
+import { configDifferences, type ConfigDifference } from './config-differences.js';
 
 /** Runs side by side: each list of one per run is in the order of `runs`. */
 export interface RunComparison {

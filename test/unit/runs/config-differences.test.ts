@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { configDifferences } from '../../../src/domain/config-differences.js';
+import { configDifferences } from '../../../src/runs/config-differences.js';
 
 it('finds by dotted path what differs, and leaves out what does not', () => {
   const first = { epochs: 3, seed: 1, optimizer: { kind: 'SGD', learningRate: 0.1 }, tags: ['a'] };
