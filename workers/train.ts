@@ -58,6 +58,8 @@ async function main(): Promise<void> {
   };
   const report = () => reportWorker({ database }, worker);
   await patiently(report);
+  // Before its first job: whoever reads a run's workerId finds the process by it.
+  log.info({ workerId: worker.id, threads: config.worker.threads }, 'known');
   closing.push(() => removeWorker({ database }, worker.id));
   closing.push(every(HEARTBEAT_MS, report, log));
   closing.push(every(RECOVER_EVERY_MS, () => recoverRuns({ database, queue }), log));

@@ -80,7 +80,8 @@ describe.each(['frozen', 'killed'] as const)('with Redis %s', (manner) => {
 
   it('what needs no queue is answered as ever', async () => {
     await without(servers.redis, manner, async () => {
-      expect(codes([await predict('tiny'), await platform.graphql('{ models { totalCount } queueStats { waiting } }')])).toEqual(['OK', 'OK']);
+      const answers = [await predict('tiny'), await platform.graphql('{ models { totalCount } queueStats { waiting } }')];
+      expect(codes(answers)).toEqual(['OK', 'OK']);
     });
   });
 
