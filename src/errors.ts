@@ -53,16 +53,26 @@ const OUTAGES = new Set([
 const OUTAGE_MESSAGE =
   /timeout exceeded when trying to connect|Connection (terminated|ended)|terminating connection|is not queryable|Can't reach database server|Server has closed the connection|ECONNREFUSED/;
 
+/** An error as anybody throws it. Prisma keeps what PostgreSQL said in objects that are no errors. */
+interface Failure {
+  readonly code?: unknown;
+  readonly originalCode?: unknown;
+  readonly message?: unknown;
+  readonly cause?: unknown;
+  readonly meta?: { readonly driverAdapterError?: unknown };
+}
+
 /** Whether a server was away, so that the same thing may work a moment later. */
 export function isOutage(error: unknown, depth = 0): boolean {
-  if (!(error instanceof Error) || depth > 5) return false;
-  const { code, originalCode } = error as { code?: unknown; originalCode?: unknown };
+  if (typeof error !== 'object' || error === null || depth > 5) return false;
+  const { code, originalCode, message, cause, meta } = error as Failure;
   return (
     code === 'SERVICE_UNAVAILABLE' ||
     OUTAGES.has(String(code)) ||
     OUTAGES.has(String(originalCode)) ||
-    OUTAGE_MESSAGE.test(error.message) ||
-    isOutage(error.cause, depth + 1)
+    OUTAGE_MESSAGE.test(String(message)) ||
+    isOutage(cause, depth + 1) ||
+    isOutage(meta?.driverAdapterError, depth + 1)
   );
 }
 

@@ -33,6 +33,12 @@ test('a connection that PostgreSQL ends is an outage, whatever code Prisma gives
   expect(isOutage(Object.assign(new Error(message), { code: 'P2010' }))).toBe(true);
 });
 
+test('a PostgreSQL that is starting is an outage, as Prisma tells of it in an object that is no error', () => {
+  const cause = { originalCode: '57P03', kind: 'postgres', message: 'the database system is starting up' };
+  const failure = { code: 'P2039', meta: { driverAdapterError: { name: 'DriverAdapterError', cause } } };
+  expect(isOutage(Object.assign(new Error('invocation failed'), failure))).toBe(true);
+});
+
 test('an error knows whether it may be tried again', () => {
   expect(new ResidualError('RATE_LIMITED', 'later').retryable).toBe(true);
   expect(new ResidualError('CONFLICT', 'never').retryable).toBe(false);
