@@ -1,5 +1,7 @@
 import { benchLoop } from './loop.js';
 import { benchPrecision } from './precision.js';
+import { benchRoofline } from './roofline.js';
+import { benchScaling } from './scaling.js';
 import { benchTrain } from './train.js';
 import { benchTrainPeers } from './train-peers.js';
 
@@ -9,6 +11,8 @@ const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   loop: benchLoop,
   'train-peers': benchTrainPeers,
   precision: benchPrecision,
+  roofline: benchRoofline,
+  scaling: benchScaling,
 };
 
 const [name, ...args] = process.argv.slice(2);

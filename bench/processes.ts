@@ -1,10 +1,18 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** For its stdin. */
+  readonly input?: string;
+}
+
 /** Runs a program to its end. @returns what it wrote to stdout @throws Error where it ends with anything but 0. */
-export function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+export function run(file: string, args: readonly string[], { env, input = '' }: RunOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+    // A program that ends without having read it all says why itself.
+    child.stdin.on('error', () => undefined).end(input);
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.on('error', reject);

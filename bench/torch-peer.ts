@@ -33,7 +33,7 @@ export function requireTorchPeer(): void {
 /** `threads`: as many as ours. PyTorch counts cores itself only on CPUs that it knows and takes one on others. */
 export async function runTorchPeer(model: string, batchSize: number, threads: number): Promise<TorchFigures> {
   const args = ['-c', WRAPPER, SCRIPT, model, String(batchSize)];
-  const output = await run(PYTHON, args, { OMP_NUM_THREADS: String(threads) });
+  const output = await run(PYTHON, args, { env: { OMP_NUM_THREADS: String(threads) } });
   const lines = [...output.matchAll(/(f32|bf16) +n\w+ ([\d.]+) img/g)];
   const best = (precision: RegExp) =>
     Math.max(...lines.filter(([, type]) => precision.test(type!)).map(([, , rate]) => Number(rate)));
