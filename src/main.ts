@@ -3,6 +3,7 @@ import { ApiKeyVerifier, ensureAdminKey } from './access/api-keys.js';
 import { readConfig } from './config.js';
 import { isOutage } from './errors.js';
 import { createServer } from './graphql/server.js';
+import { closeOnSignal } from './infra/close-on-signal.js';
 import { connectDatabase } from './infra/database.js';
 import { createEventBus } from './infra/events.js';
 import { createLogger, type Logger } from './infra/log.js';
@@ -41,13 +42,12 @@ async function main(): Promise<void> {
 
   const services = { database, objects, queue, events, predictor, keys, dataDir: config.dataDir };
   const server = await createServer({ services, http: config.http, logger, metrics });
-  stopOnSignal(logger, [
-    ['requests', () => server.close()],
-    ['predictions', () => predictor.close()],
-    ['events', () => events.close()],
-    ['queue', () => queue.close()],
-    ['database', () => database.$disconnect()],
-  ]);
+  const open = closeOnSignal(logger);
+  open.add('database', () => database.$disconnect());
+  open.add('queue', () => queue.close());
+  open.add('events', () => events.close());
+  open.add('predictions', () => predictor.close());
+  open.add('requests', () => server.close());
   const url = await server.listen();
   logger.info({ url }, 'listening');
 }
@@ -72,23 +72,6 @@ const REFUSALS = /password|NOAUTH|WRONGPASS|refuses|does not let|has no database
 
 function isStarting(error: unknown): boolean {
   return isOutage(error) && !REFUSALS.test(reasonOf(error));
-}
-
-type Step = readonly [name: string, stop: () => Promise<unknown>];
-
-/** In order, each step whether or not the one before it failed. A second signal ends the process at once. */
-function stopOnSignal(logger: Logger, steps: readonly Step[]): void {
-  let stopping = false;
-  const stop = async (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    for (const [name, close] of steps)
-      await close().catch((error: unknown) => logger.error({ err: error, step: name }, 'a step of stopping failed'));
-    logger.info('stopped');
-    process.exit(0);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (received) => void stop(received));
 }
 
 /** A fault that nobody caught leaves the process in no known state: whoever runs it starts another. */

@@ -3,8 +3,10 @@ import { recoverDatasets } from '../src/datasets/recover-datasets.js';
 import { removeDeadSpools } from '../src/datasets/spool-uploads.js';
 import { validateDataset } from '../src/datasets/validate-dataset.js';
 import { isOutage } from '../src/errors.js';
+import { closeOnSignal } from '../src/infra/close-on-signal.js';
 import { connectDatabase } from '../src/infra/database.js';
-import { createLogger, type Logger } from '../src/infra/log.js';
+import { every } from '../src/infra/every.js';
+import { createLogger } from '../src/infra/log.js';
 import { createMetrics } from '../src/infra/metrics.js';
 import { createObjectStore } from '../src/infra/objects.js';
 import { createJobQueue, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
@@ -44,39 +46,20 @@ async function main(): Promise<void> {
     }
   };
   const worker = startJobWorker(redis, 'validate-dataset', handler);
-  const recover = () =>
-    recoverDatasets({ database, queue }).then(
-      (recovered) => recovered > 0 && logger.warn({ recovered }, 'put lost jobs back in the queue'),
-      (error: unknown) => logger.warn({ err: error }, 'cannot look for lost jobs'),
-    );
-  void recover();
-  const recovery = setInterval(recover, RECOVER_EVERY_MS);
+  const recover = async () => {
+    const recovered = await recoverDatasets({ database, queue });
+    if (recovered > 0) logger.warn({ recovered }, 'put lost jobs back in the queue');
+  };
+  const open = closeOnSignal(logger, () => stopping.abort());
+  open.add('database', () => database.$disconnect());
+  open.add('queue', () => queue.close());
+  open.add('jobs', () => worker.close());
+  open.add('recovery', every(RECOVER_EVERY_MS, recover, logger));
   const { http } = config.worker;
   const health = http === undefined ? null : await answerHealth(http, createMetrics(), () => queue.check());
-  stopOnSignal(logger, [
-    async () => stopping.abort(),
-    async () => health?.close(),
-    async () => clearInterval(recovery),
-    () => worker.close(),
-    () => queue.close(),
-    () => database.$disconnect(),
-  ]);
+  if (health) open.add('health', () => health.close());
   await worker.ready();
   logger.info('ready');
-}
-
-/** In order, each step whether or not the one before it failed. A second signal ends the process at once. */
-function stopOnSignal(logger: Logger, steps: readonly (() => Promise<unknown>)[]): void {
-  let stopping = false;
-  const stop = async (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    for (const step of steps)
-      await step().catch((error: unknown) => logger.error({ err: error }, 'a step of stopping failed'));
-    process.exit(0);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (received) => void stop(received));
 }
 
 main().catch((error: unknown) => {
