@@ -2,7 +2,7 @@ import { MAX_FRUITLESS_ATTEMPTS, OWNER_DEAD_AFTER_MS, isFinished } from '../doma
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { Dataset, Model, TrainingRun } from '../infra/prisma/client.js';
-import { cancelIdleRun, failRun } from './finish-run.js';
+import { cancelIdleRun, failRun, pauseIdleRun } from './finish-run.js';
 import { announceRun } from './watch-runs.js';
 
 export type ClaimedRun = TrainingRun & { readonly model: Model; readonly dataset: Dataset };
@@ -52,6 +52,7 @@ async function whyNot(database: Database, runId: string): Promise<Claim> {
   const run = await database.trainingRun.findUnique({ where: { id: runId } });
   if (!run || run.status === 'PAUSED' || isFinished(run.status)) return { kind: 'over' };
   // Its worker died before it could do what was asked of it.
-  if (run.requestedState === 'CANCEL' && (await cancelIdleRun({ database }, runId))) return { kind: 'over' };
+  if (await cancelIdleRun({ database }, runId)) return { kind: 'over' };
+  if (await pauseIdleRun({ database }, runId)) return { kind: 'over' };
   return { kind: 'held' };
 }

@@ -4,30 +4,109 @@ import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { TrainingRun } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
-import { cancelIdleRun } from './finish-run.js';
+import { cancelIdleRun, pauseIdleRun } from './finish-run.js';
 import { findRun } from './read-runs.js';
 import { announceRun } from './watch-runs.js';
 
 /**
- * A waiting run is cancelled at once. Of a running one it is *asked*: its worker reads that with its next heartbeat,
- * stops between two steps and sets CANCELLED.
+ * What a user asks of a run. Of a running one it is *asked*: its worker reads that with its next heartbeat and stops
+ * between two steps. Nothing here waits for that.
+ */
+
+interface Deps {
+  readonly database: Database;
+  readonly queue: JobQueue;
+  readonly events: EventBus;
+}
+
+/**
+ * A waiting or paused run is cancelled at once.
  * @throws NOT_FOUND; CONFLICT where the run is over.
  */
-export async function cancelRun(
-  deps: { database: Database; queue: JobQueue; events: EventBus },
-  id: string,
-): Promise<TrainingRun> {
+export async function cancelRun(deps: Deps, id: string): Promise<TrainingRun> {
   const asked = await deps.database.trainingRun.updateMany({
     where: { id, status: { in: ['QUEUED', 'RUNNING', 'PAUSED'] } },
     data: { requestedState: 'CANCEL' },
   });
-  if (asked.count === 1 && (await cancelIdleRun(deps, id))) {
-    // A job whose run is over does nothing, so one that stays behind is no harm.
-    await deps.queue.remove('train', { v: 1, runId: id }).catch(() => undefined);
-  }
+  if (asked.count === 1 && (await cancelIdleRun(deps, id))) await removeJob(deps, id);
+  const run = await changedRun(deps, id);
+  if (asked.count === 0 && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');
+  return run;
+}
+
+/**
+ * A waiting run pauses at once; a running one saves a checkpoint first. Asking twice is asking once.
+ * @throws NOT_FOUND; CONFLICT where the run rests already, is over or is being cancelled.
+ */
+export async function pauseRun(deps: Deps, id: string): Promise<TrainingRun> {
+  const asked = await deps.database.trainingRun.updateMany({
+    where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: { not: 'CANCEL' } },
+    data: { requestedState: 'PAUSE' },
+  });
+  if (asked.count === 1 && (await pauseIdleRun(deps, id))) await removeJob(deps, id);
+  const run = await changedRun(deps, id);
+  if (asked.count === 0) throw conflict(`the run is ${inWords(run)}: only a waiting or running one can pause`, 'id');
+  return run;
+}
+
+export interface ResumeChanges {
+  /** Left out: as it was; null: it does not pause by itself any more. */
+  readonly pauseAfterEpoch?: number | null | undefined;
+  /** Left out: as it was. */
+  readonly priority?: number | undefined;
+}
+
+/**
+ * Puts a paused run back into the queue, behind those of its priority that wait already. A pause that was asked for and
+ * has not come yet is taken back.
+ * @throws NOT_FOUND; CONFLICT where the run does not rest, and where it would pause again at once.
+ */
+export async function resumeRun(deps: Deps, id: string, changes: ResumeChanges = {}): Promise<TrainingRun> {
+  const { database, queue } = deps;
+  const { pauseAfterEpoch, priority } = changes;
+  if (pauseAfterEpoch === undefined) await checkNotHeld(deps, id);
+  const data = {
+    requestedState: 'RUN',
+    ...(pauseAfterEpoch !== undefined && { pauseAfterEpoch }),
+    ...(priority !== undefined && { priority }),
+  } as const;
+  const resumed = await database.trainingRun.updateMany({
+    where: { id, status: 'PAUSED', requestedState: { not: 'CANCEL' } },
+    data: { ...data, status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
+  });
+  const takenBack =
+    resumed.count === 0 &&
+    (await database.trainingRun.updateMany({
+      where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: 'PAUSE' },
+      data,
+    }));
+  const run = await changedRun(deps, id);
+  if (takenBack && takenBack.count === 0) throw conflict(`the run is ${inWords(run)}, not PAUSED`, 'id');
+  // Where the queue is away, or the job of the attempt that paused has not ended yet, `recoverRuns` sees to it.
+  if (run.status === 'QUEUED')
+    await queue.enqueue('train', { v: 1, runId: id }, { priority: run.priority }).catch(() => undefined);
+  return run;
+}
+
+/** A trial that has come to its rung waits for its sweep, which says how far it goes on. */
+async function checkNotHeld({ database }: Deps, id: string): Promise<void> {
+  const run = await database.trainingRun.findFirst({ where: { id, status: 'PAUSED', pauseAfterEpoch: { not: null } } });
+  if (!run || (await database.epochMetric.count({ where: { runId: id } })) < run.pauseAfterEpoch!) return;
+  throw conflict(`the run is PAUSED after epoch ${run.pauseAfterEpoch}, where its sweep holds it`, 'id');
+}
+
+const inWords = ({ status, requestedState }: TrainingRun) =>
+  !isFinished(status) && requestedState === 'CANCEL' ? 'being cancelled' : status;
+
+/** A job whose run does not wait does nothing, so one that stays behind is no harm. */
+async function removeJob({ queue }: Deps, runId: string): Promise<void> {
+  await queue.remove('train', { v: 1, runId }).catch(() => undefined);
+}
+
+/** @throws NOT_FOUND */
+async function changedRun(deps: Deps, id: string): Promise<TrainingRun> {
   await announceRun(deps.events, id);
   const run = await findRun(deps, id);
   if (!run) throw notFound(`there is no run ${id}`, 'id');
-  if (asked.count === 0 && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');
   return run;
 }

@@ -1,5 +1,5 @@
 import type { Evaluation } from '../domain/evaluation.js';
-import { OWNER_DEAD_AFTER_MS, statesBefore, type RunStatus } from '../domain/run-state.js';
+import { isFinished, OWNER_DEAD_AFTER_MS, statesBefore, type RunStatus } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
 import type { Prisma } from '../infra/prisma/client.js';
 import { RunLostError, type Ownership } from './own-run.js';
@@ -31,23 +31,58 @@ export function cancelOwnedRun({ database }: Deps, owner: Ownership): Promise<bo
 
 /** Where no worker has it, or a dead one does. */
 export function cancelIdleRun({ database }: Deps, runId: string): Promise<boolean> {
-  const deadSince = new Date(Date.now() - OWNER_DEAD_AFTER_MS);
-  const idle: Prisma.TrainingRunWhereInput[] = [
-    { status: { in: ['QUEUED', 'PAUSED'] } },
-    { status: 'RUNNING', heartbeatAt: { lt: deadSince } },
-  ];
-  return move(database, { id: runId, OR: idle }, 'CANCELLED');
+  return move(database, { AND: idle(runId), requestedState: 'CANCEL' }, 'CANCELLED');
 }
 
-/** Back into the queue, by a worker that is shut down or cannot go on; the attempt does not count as fruitless. */
-export async function handBackRun({ database }: Deps, owner: Ownership): Promise<boolean> {
-  if (await move(database, { ...owned(owner), requestedState: 'CANCEL' }, 'CANCELLED')) return true;
-  return move(database, owned(owner), 'QUEUED', { workerId: null, fruitless: { decrement: 1 } });
+/** Where no worker has it, or a dead one does: it goes on from its last checkpoint one day. */
+export function pauseIdleRun({ database }: Deps, runId: string): Promise<boolean> {
+  return move(database, { AND: idle(runId), requestedState: 'PAUSE' }, 'PAUSED', { workerId: null });
+}
+
+/**
+ * Out of the hands of a worker that was asked to stop, is shut down or cannot go on: CANCELLED or PAUSED where that was
+ * asked for, else back into the queue. The attempt does not count as fruitless.
+ * @returns what became of it; nothing where the worker had lost it
+ */
+export async function handBackRun({ database }: Deps, owner: Ownership): Promise<RunStatus | undefined> {
+  if (await move(database, { ...owned(owner), requestedState: 'CANCEL' }, 'CANCELLED')) return 'CANCELLED';
+  const released = { workerId: null, fruitless: { decrement: 1 } };
+  if (await move(database, { ...owned(owner), requestedState: 'PAUSE' }, 'PAUSED', released)) return 'PAUSED';
+  const queued = { ...released, queuedAt: new Date() };
+  return (await move(database, owned(owner), 'QUEUED', queued)) ? 'QUEUED' : undefined;
+}
+
+/**
+ * By its worker, behind the checkpoint of the epoch after which the run was to pause; where that was changed meanwhile,
+ * the run is handed back.
+ * @returns what became of it; nothing where the worker had lost it
+ */
+export async function pauseOwnedRun(
+  deps: Deps,
+  owner: Ownership,
+  pauseAfterEpoch: number,
+): Promise<RunStatus | undefined> {
+  const reached: Prisma.TrainingRunWhereInput = {
+    ...owned(owner),
+    pauseAfterEpoch: { lte: pauseAfterEpoch },
+    requestedState: { not: 'CANCEL' },
+  };
+  const released = { workerId: null, fruitless: { decrement: 1 } };
+  return (await move(deps.database, reached, 'PAUSED', released)) ? 'PAUSED' : handBackRun(deps, owner);
 }
 
 interface Deps {
   readonly database: Database | Transaction;
 }
+
+/** Waits, rests, or has a dead worker. */
+const idle = (id: string): Prisma.TrainingRunWhereInput => ({
+  id,
+  OR: [
+    { status: { in: ['QUEUED', 'PAUSED'] } },
+    { status: 'RUNNING', heartbeatAt: { lt: new Date(Date.now() - OWNER_DEAD_AFTER_MS) } },
+  ],
+});
 
 const owned = ({ runId, attempt }: Ownership): Prisma.TrainingRunWhereInput => ({
   id: runId,
@@ -63,7 +98,7 @@ async function move(
 ): Promise<boolean> {
   const { count } = await database.trainingRun.updateMany({
     where: { AND: [where, { status: { in: statesBefore(status) } }] },
-    data: { ...data, status, etaSeconds: null, ...(status !== 'QUEUED' && { finishedAt: new Date() }) },
+    data: { ...data, status, etaSeconds: null, ...(isFinished(status) && { finishedAt: new Date() }) },
   });
   return count === 1;
 }

@@ -49,11 +49,18 @@ export async function listRuns(
 /** 1 for the run that is taken up next; null where it does not wait. */
 export async function queuePosition(
   { database }: Deps,
-  { status, priority, number }: TrainingRun,
+  { status, priority, queuedAt, number }: TrainingRun,
 ): Promise<number | null> {
   if (status !== 'QUEUED') return null;
   const ahead = await database.trainingRun.count({
-    where: { status: 'QUEUED', OR: [{ priority: { gt: priority } }, { priority, number: { lt: number } }] },
+    where: {
+      status: 'QUEUED',
+      OR: [
+        { priority: { gt: priority } },
+        { priority, queuedAt: { lt: queuedAt } },
+        { priority, queuedAt, number: { lt: number } },
+      ],
+    },
   });
   return ahead + 1;
 }

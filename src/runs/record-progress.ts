@@ -17,8 +17,8 @@ export interface RecorderOptions {
   readonly signal: AbortSignal;
   /** Called once, when a write was refused: this attempt must stop. */
   readonly onLost: (error: RunLostError) => void;
-  /** Called when the user asks for the run's end. */
-  readonly onCancel: () => void;
+  /** Called with each beat while the user asks for something else than that it runs. */
+  readonly onRequest: (requested: 'PAUSE' | 'CANCEL') => void;
 }
 
 /** Bound on the values of one statement, of which PostgreSQL takes 65,535. */
@@ -149,7 +149,7 @@ export class RunRecorder {
       await transaction.stepMetric.createMany({ data, skipDuplicates: true });
     }
     if (lines.length > 0) await transaction.logLine.createMany({ data: lines.map((line) => ({ runId, ...line })) });
-    if (requestedState === 'CANCEL') this.options.onCancel();
+    if (requestedState !== 'RUN') this.options.onRequest(requestedState);
   }
 
   /** By this attempt's pace, validation included. */

@@ -31,6 +31,10 @@ export interface StartRunInput extends PlanInput {
   /** Larger first. */
   readonly priority?: number | null | undefined;
   readonly tags?: readonly string[] | null | undefined;
+  /** Beside the checkpoint of each epoch. */
+  readonly checkpointEverySteps?: number | null | undefined;
+  /** The newest so many stay after its end. @default 2 */
+  readonly keepCheckpoints?: number | null | undefined;
   /** The same key with the same input is the same run. */
   readonly idempotencyKey?: string | null | undefined;
 }
@@ -43,6 +47,9 @@ interface RunConfig extends Omit<TrainingPlan, 'initialWeights'> {
   readonly initialWeights?: string;
   readonly priority: number;
   readonly tags: readonly string[];
+  /** Left out where there are none but those of epochs. */
+  readonly checkpointEverySteps?: number;
+  readonly keepCheckpoints: number;
 }
 
 interface Deps {
@@ -55,6 +62,8 @@ const MAX_TAGS = 20;
 /** Tensors that an error names. */
 const MAX_LISTED = 20;
 const MAX_STEPS = 2 ** 31 - 1;
+const KEPT_CHECKPOINTS = 2;
+const MAX_KEPT_CHECKPOINTS = 100;
 
 /** A run that may be recorded: its whole input, and what the names in it meant when that was looked up. */
 export interface PreparedRun {
@@ -135,7 +144,24 @@ function normaliseConfig(input: StartRunInput): RunConfig {
     ...(initialWeights !== null && { initialWeights }),
     priority,
     tags,
+    ...normaliseCheckpoints(input),
   };
+}
+
+function normaliseCheckpoints({
+  checkpointEverySteps: every,
+  keepCheckpoints: kept,
+}: StartRunInput): Pick<RunConfig, 'checkpointEverySteps' | 'keepCheckpoints'> {
+  const keepCheckpoints = kept ?? KEPT_CHECKPOINTS;
+  if (!Number.isInteger(keepCheckpoints) || keepCheckpoints < 0 || keepCheckpoints > MAX_KEPT_CHECKPOINTS)
+    throw badInput(
+      'input.keepCheckpoints',
+      `must be a whole number from 0 to ${MAX_KEPT_CHECKPOINTS}, not ${keepCheckpoints}`,
+    );
+  if (every === null || every === undefined) return { keepCheckpoints };
+  if (!Number.isInteger(every) || every < 1 || every > MAX_STEPS)
+    throw badInput('input.checkpointEverySteps', `must be a whole number of at least 1, not ${every}`);
+  return { keepCheckpoints, checkpointEverySteps: every };
 }
 
 /** What each of plan, model and data set allows alone but not together. Images are not resized for training. */
@@ -188,7 +214,8 @@ const totalSteps = (plan: Pick<TrainingPlan, 'epochs' | 'batchSize'>, dataset: D
 
 /** The row of a run that is not there yet. */
 export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma.TrainingRunCreateManyInput {
-  const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...rest } = config;
+  const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...others } = config;
+  const { checkpointEverySteps, keepCheckpoints, ...rest } = others;
   const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: weights }) };
   return {
     modelId: model.id,
@@ -198,6 +225,8 @@ export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma
     totalSteps: totalSteps(config, dataset),
     priority,
     tags: [...tags],
+    keepCheckpoints,
+    checkpointEverySteps: checkpointEverySteps ?? null,
   };
 }
 
@@ -223,7 +252,8 @@ function findByKey(database: Database, idempotencyKey: string): Promise<Training
 }
 
 function sameRun(run: TrainingRun, config: RunConfig): TrainingRun {
-  const before = withLaterFields(run.config as unknown as RunConfig);
+  const stored: Partial<RunConfig> = withLaterFields(run.config as unknown as RunConfig);
+  const before = { keepCheckpoints: KEPT_CHECKPOINTS, ...stored };
   if (isDeepStrictEqual(before, asJson(config))) return run;
   throw conflict('this key was used for a run with another input', 'input.idempotencyKey');
 }

@@ -16,6 +16,7 @@ const NEEDED: Record<string, Role> = {
   'mutation predict': 'PREDICTOR', 'mutation defineModel': 'TRAINER', 'mutation deleteModel': 'TRAINER',
   'mutation createDataset': 'TRAINER', 'mutation completeDataset': 'TRAINER', 'mutation deleteDataset': 'TRAINER',
   'mutation startTraining': 'TRAINER', 'mutation cancelTraining': 'TRAINER',
+  'mutation pauseTraining': 'TRAINER', 'mutation resumeTraining': 'TRAINER',
   'mutation createWeightsUpload': 'TRAINER', 'mutation importWeights': 'TRAINER',
   'mutation createApiKey': 'ADMIN', 'mutation revokeApiKey': 'ADMIN',
   'subscription runProgress': 'VIEWER',
@@ -33,6 +34,7 @@ const ARGUMENTS: Record<string, string> = {
   deleteModel: '(name: "none")', createDataset: '(input: { name: "X", format: IDX }) { dataset { id } }',
   completeDataset: '(id: "none") { id }', deleteDataset: '(name: "none", version: 1)',
   startTraining: '(input: { model: "none", dataset: "none" }) { id }', cancelTraining: '(id: "none") { id }',
+  pauseTraining: '(id: "none") { id }', resumeTraining: '(id: "none") { id }',
   createWeightsUpload: '(model: "none") { id }', importWeights: '(model: "none", safetensors: "none") { id }',
   createApiKey: '(name: "", role: VIEWER) { secret }', revokeApiKey: '(id: "none")',
 }; // prettier-ignore

@@ -154,7 +154,7 @@ describe('a worker that has lost its run', () => {
       ),
     ).rejects.toThrow(RunLostError);
     expect(await failRun({ database }, old, 'late')).toBe(false);
-    expect(await handBackRun({ database }, old)).toBe(false);
+    expect(await handBackRun({ database }, old)).toBeUndefined();
     const publish = database.$transaction(async (tx) => {
       await publishVersion(tx, { ...version(run), artifacts: [] });
       await finishRun(tx, old, evaluation);
@@ -174,7 +174,7 @@ describe('a worker that has lost its run', () => {
     const owner = await claimed(run);
     const lost = new Promise<Error>((resolve) => {
       new RunRecorder({ database, events }, {
-        owner, totalSteps: 10, signal: new AbortController().signal, onLost: resolve, onCancel: () => {},
+        owner, totalSteps: 10, signal: new AbortController().signal, onLost: resolve, onRequest: () => {},
       }); // prettier-ignore
     });
     await silence(run.id);
@@ -301,7 +301,7 @@ describe('cancelling', () => {
     const asked = new Promise<void>((resolve) => {
       const recorder = new RunRecorder({ database, events }, {
         owner, totalSteps: 8, signal: new AbortController().signal, onLost: () => {},
-        onCancel: () => (void recorder.close(), resolve()),
+        onRequest: () => (void recorder.close(), resolve()),
       }); // prettier-ignore
     });
     const started = Date.now();
@@ -370,7 +370,7 @@ describe('reading', () => {
     const run = await start();
     const owner = await claimed(run);
     const recorder = new RunRecorder({ database, events }, {
-      owner, totalSteps: 8, signal: new AbortController().signal, onLost: () => {}, onCancel: () => {},
+      owner, totalSteps: 8, signal: new AbortController().signal, onLost: () => {}, onRequest: () => {},
     }); // prettier-ignore
     const metrics = { loss: 1, accuracy: 0.5, learningRate: 0.1, imagesPerSecond: 10 };
     for (let step = 1; step <= 3; step++) {

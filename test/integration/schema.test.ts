@@ -28,8 +28,7 @@ const LATER = [
   'OptimizerInput.clipNorm', 'AugmentationInput.randomErasing', 'AugmentationInput.randomResizedCrop',
   'AugmentationInput.mixup', 'AugmentationInput.cutmix',
   'StartTrainingInput.emaDecay', 'StartTrainingInput.validationFraction',
-  'StartTrainingInput.checkpointEverySteps', 'StartTrainingInput.keepCheckpoints',
-  'TrainingRun.checkpoints', 'Checkpoint', 'Mutation.pauseTraining', 'Mutation.resumeTraining',
+  'TrainingRun.checkpoints', 'Checkpoint',
   // Sweeps
   'SearchAlgorithm', 'SweepParameterInput', 'StartSweepInput', 'Sweep', 'TrainingRun.sweep', 'Query.sweep',
   'Mutation.startSweep', 'Mutation.cancelSweep',

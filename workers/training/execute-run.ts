@@ -12,8 +12,9 @@ import type { ObjectStore } from '../../src/infra/objects.js';
 import { PostponeJob } from '../../src/infra/queue.js';
 import { removeFinishedCheckpoints, rewindRun } from '../../src/runs/checkpoints.js';
 import { claimRun, type ClaimedRun } from '../../src/runs/claim-run.js';
-import { cancelOwnedRun, failRun, handBackRun } from '../../src/runs/finish-run.js';
+import { cancelOwnedRun, failRun, handBackRun, pauseOwnedRun } from '../../src/runs/finish-run.js';
 import { RunLostError, type Ownership } from '../../src/runs/own-run.js';
+import { findRun } from '../../src/runs/read-runs.js';
 import { RunRecorder } from '../../src/runs/record-progress.js';
 import { retryOutage } from '../../src/runs/retry-outage.js';
 import { EngineUnavailableError, type EngineChoice, type EngineSet } from '../../src/training/select-engine.js';
@@ -60,15 +61,28 @@ export async function executeRun(deps: WorkerDeps, runId: string): Promise<void>
   } finally {
     deps.onRun(null);
   }
+  // It paused and was resumed at once, which could not queue it while this job was there.
+  if ((await findRun(deps, runId))?.status === 'QUEUED') throw new PostponeJob(0);
 }
 
 class CancelRequested extends Error {
   override readonly name = 'CancelRequested';
 }
 
+class PauseRequested extends Error {
+  override readonly name = 'PauseRequested';
+}
+
+/** A run that is to pause waits no longer than this for a server: then its last checkpoint is what it goes on from. */
+const PAUSE_PATIENCE_MS = 5_000;
+
 /** One worker's hold on one run. */
 class Attempt {
   private readonly stop = new AbortController();
+  /** Ends training between two steps, with a checkpoint … */
+  private readonly pause = new AbortController();
+  /** … and a while later all waiting for a server. */
+  private readonly pauseAnyway = new AbortController();
   private readonly owner: Ownership;
   private readonly plan: TrainingPlan;
   private readonly log: Logger;
@@ -83,14 +97,21 @@ class Attempt {
     this.owner = { runId: run.id, attempt: run.attempt };
     this.plan = run.plan as unknown as TrainingPlan;
     this.log = deps.log.child({ ...this.owner, number: run.number });
-    this.patience = AbortSignal.any([this.stop.signal, deps.hurry]);
+    this.patience = AbortSignal.any([this.stop.signal, this.pauseAnyway.signal, deps.hurry]);
     this.recorder = new RunRecorder(deps, {
       owner: this.owner,
       totalSteps: run.totalSteps,
       signal: this.patience,
       onLost: (error) => this.stop.abort(error),
-      onCancel: () => this.stop.abort(new CancelRequested()),
+      onRequest: (requested) => this.obey(requested),
     });
+  }
+
+  private obey(requested: 'PAUSE' | 'CANCEL'): void {
+    if (requested === 'CANCEL') return this.stop.abort(new CancelRequested());
+    if (this.pause.signal.aborted) return;
+    this.pause.abort(new PauseRequested());
+    setTimeout(() => this.pauseAnyway.abort(this.pause.signal.reason), PAUSE_PATIENCE_MS).unref();
   }
 
   async execute(): Promise<void> {
@@ -99,8 +120,8 @@ class Attempt {
       dataset = await this.patiently(() => openDataset(this.deps, { sha256: this.run.dataset.sha256! }));
       const task = await this.prepare(dataset);
       const result = await this.train(task);
-      if (result.outcome === 'paused') throw this.deps.shutdown.reason;
-      await this.publish(task, result);
+      if (result.outcome === 'finished') await this.publish(task, result);
+      else await this.rest();
     } catch (error) {
       await this.settle(error);
     } finally {
@@ -139,6 +160,8 @@ class Attempt {
       engine,
       precision,
       resumeFrom,
+      checkpointEverySteps: this.run.checkpointEverySteps ?? undefined,
+      pauseAfterEpoch: this.run.pauseAfterEpoch ?? undefined,
     };
   }
 
@@ -177,10 +200,23 @@ class Attempt {
         this.patiently(() => saveCheckpoint(this.deps, this.recorder, this.run.id, task, checkpoint)),
     };
     try {
-      return await train(task, sink, { stop: this.stop.signal, pause: this.deps.shutdown });
+      const pause = AbortSignal.any([this.pause.signal, this.deps.shutdown]);
+      return await train(task, sink, { stop: this.stop.signal, pause });
     } finally {
       metrics.trainingImagesPerSecond.set(0);
     }
+  }
+
+  /** Behind a checkpoint: because somebody asked for it, or since the epoch was reached after which it was to. */
+  private async rest(): Promise<void> {
+    const asked = AbortSignal.any([this.deps.shutdown, this.pause.signal]);
+    asked.throwIfAborted();
+    const epoch = this.run.pauseAfterEpoch!;
+    this.tell(`paused after epoch ${epoch}`);
+    const became = await this.recorder.end((transaction) =>
+      pauseOwnedRun({ database: transaction }, this.owner, epoch),
+    );
+    if (became === 'QUEUED') throw new PostponeJob(0);
   }
 
   private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
@@ -203,8 +239,9 @@ class Attempt {
   }
 
   private async conclude(error: unknown): Promise<void> {
+    if (error instanceof PostponeJob) throw error;
     if (error instanceof CancelRequested) return this.cancel();
-    if (this.deps.shutdown.aborted || isOutage(error)) return this.handBack(error);
+    if (this.deps.shutdown.aborted || error instanceof PauseRequested || isOutage(error)) return this.handBack(error);
     // No fault of the run's: the job comes back, and the count of fruitless attempts ends it if it always does.
     if (error instanceof RunLostError) throw error;
     if (isDatabaseFault(error)) {
@@ -224,11 +261,14 @@ class Attempt {
   }
 
   /** @throws PostponeJob, or the outage itself: the job comes back to whoever is there. */
-  private async handBack(error: unknown): Promise<never> {
+  private async handBack(error: unknown): Promise<void> {
     const { aborted } = this.deps.shutdown;
-    this.warn(`handed back to the queue: ${aborted ? 'its worker is shut down' : 'a server is away'}`);
-    await this.recorder.end((transaction) => handBackRun({ database: transaction }, this.owner));
-    throw aborted ? new PostponeJob(0) : error;
+    if (error instanceof PauseRequested) this.tell('paused');
+    else this.warn(`handed back to the queue: ${aborted ? 'its worker is shut down' : 'a server is away'}`);
+    const became = await this.recorder.end((transaction) => handBackRun({ database: transaction }, this.owner));
+    if (became !== 'QUEUED') return;
+    // A pause that was taken back meanwhile is none: the run goes on.
+    throw aborted || error instanceof PauseRequested ? new PostponeJob(0) : error;
   }
 
   private patiently<T>(work: () => Promise<T>): Promise<T> {

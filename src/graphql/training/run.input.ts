@@ -68,6 +68,10 @@ export class StartTrainingInput {
     description: 'model:version, or an artifact by id or SHA-256, to fine-tune; a differing head is re-initialised.',
   })
   initialWeights?: string;
+  @Field(() => Int, { nullable: true, description: 'A checkpoint after so many steps each, beside one each epoch.' })
+  checkpointEverySteps?: number;
+  @Field(() => Int, { defaultValue: 2, description: 'So many stay after the end; until then at least one.' })
+  keepCheckpoints!: number;
   @Field(() => [String], { nullable: true }) tags?: string[];
   @Field(() => String, {
     nullable: true,

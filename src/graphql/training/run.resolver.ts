@@ -13,7 +13,7 @@ import {
   Subscription,
 } from 'type-graphql';
 import type { TrainingRun } from '../../infra/prisma/client.js';
-import { cancelRun } from '../../runs/control-run.js';
+import { cancelRun, pauseRun, resumeRun } from '../../runs/control-run.js';
 import { findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
 import { startRun } from '../../runs/start-run.js';
 import { watchRuns } from '../../runs/watch-changes.js';
@@ -68,6 +68,18 @@ export class RunResolver {
   @Mutation(() => TrainingRunType)
   async cancelTraining(@Ctx() { services }: Context, @Arg('id', () => ID) id: string) {
     return cancelRun(services, id);
+  }
+
+  @Requires('TRAINER')
+  @Mutation(() => TrainingRunType, { description: 'Waiting: at once. Running: within 2 s, behind a checkpoint.' })
+  async pauseTraining(@Ctx() { services }: Context, @Arg('id', () => ID) id: string) {
+    return pauseRun(services, id);
+  }
+
+  @Requires('TRAINER')
+  @Mutation(() => TrainingRunType, { description: 'From the last checkpoint, bit for bit.' })
+  async resumeTraining(@Ctx() { services }: Context, @Arg('id', () => ID) id: string) {
+    return resumeRun(services, id);
   }
 
   @Requires('VIEWER')

@@ -1,0 +1,207 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
+import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+
+// A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
+vi.setConfig({ testTimeout: 180_000 });
+
+const EPOCHS = 40;
+const STEPS = EPOCHS * 13;
+/** For ever, as far as these tests go. */
+const LONG = 5_000;
+let platform: TestPlatform;
+
+beforeAll(async () => {
+  platform = await startPlatform({ workers: ['datasets'], env: { TRAINING_THREADS: '1' } });
+  await Promise.all([uploadShapes(platform), defineTiny(platform)]);
+});
+afterAll(() => platform.stop());
+
+/* eslint-disable @typescript-eslint/no-explicit-any -- the answer of a query */
+const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
+const countTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
+
+const order = (field: string) => `mutation ($id: ID!) { ${field}(id: $id) { status queuePosition } }`;
+const pause = async (id: string) => (await ask(platform, order('pauseTraining'), { id })).pauseTraining;
+const resume = async (id: string) => (await ask(platform, order('resumeTraining'), { id })).resumeTraining;
+const cancel = async (id: string) => (await ask(platform, order('cancelTraining'), { id })).cancelTraining;
+
+async function refusal(field: string, id: string) {
+  const { errors } = await platform.graphql(order(field), { id });
+  return errors?.[0] && { ...errors[0].extensions, message: errors[0].message };
+}
+
+const untilStatus = (id: string, status: string, timeoutMs = 30_000) =>
+  until(async () => (await readRun(platform, id)).status === status, timeoutMs);
+const untilTraining = (id: string, after = 0) => until(async () => (await readRun(platform, id)).step > after, 30_000);
+
+describe('with a worker', () => {
+  let worker: WorkerProcess;
+  beforeAll(async () => {
+    worker = await platform.startWorker('train');
+  });
+  afterAll(() => worker.kill('SIGTERM'));
+
+  it('a run paused and resumed at moments whatever ends with the weights of the run left alone', async () => {
+    const settings = { epochs: EPOCHS, seed: 3, checkpointEverySteps: 7 };
+    const undisturbed = await untilOver(platform, await startTiny(platform, settings));
+    const id = await startTiny(platform, settings);
+    let pauses = 0;
+    for (let step = 0; ; pauses++) {
+      await until(async () => {
+        const run = await readRun(platform, id);
+        return run.status === 'SUCCEEDED' || run.step > step;
+      }, 30_000);
+      await sleep(Math.random() * 300);
+      if ((await readRun(platform, id)).status === 'SUCCEEDED' || (await refusal('pauseTraining', id))) break;
+      await until(async () => (await readRun(platform, id)).status !== 'RUNNING', 30_000);
+      const run = await readRun(platform, id);
+      if (run.status === 'SUCCEEDED') break;
+      expect(run).toMatchObject({ status: 'PAUSED', worker: null, finishedAt: null, etaSeconds: null, queuePosition: null });
+      step = run.step;
+      await resume(id);
+    }
+    const run = await untilOver(platform, id);
+    expect(pauses).toBeGreaterThanOrEqual(2);
+    expect(run).toMatchObject({ status: 'SUCCEEDED', failure: null });
+    expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(EPOCHS));
+    expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(STEPS));
+    expect(run.steps.map(({ loss }: any) => loss)).toEqual(undisturbed.steps.map(({ loss }: any) => loss));
+    expect(weights(run)).toBe(weights(undisturbed));
+  });
+
+  it('a running run pauses and is cancelled within two seconds each, and the next one begins', async () => {
+    const [running, next] = [await startTiny(platform, { epochs: LONG }), await startTiny(platform, { epochs: LONG })];
+    await untilTraining(running);
+    const asked = Date.now();
+    expect(await pause(running)).toMatchObject({ status: 'RUNNING' });
+    await untilStatus(running, 'PAUSED');
+    expect(Date.now() - asked).toBeLessThan(2_000);
+    await untilTraining(next);
+    expect(await cancel(running)).toMatchObject({ status: 'CANCELLED' });
+    const cancelled = Date.now();
+    await cancel(next);
+    await untilStatus(next, 'CANCELLED');
+    expect(Date.now() - cancelled).toBeLessThan(2_000);
+  });
+
+  it('goes on from the step that it paused at, as its log says', async () => {
+    const id = await startTiny(platform, { epochs: LONG });
+    await untilTraining(id, 30);
+    await pause(id);
+    await untilStatus(id, 'PAUSED');
+    const { step } = await readRun(platform, id);
+    await resume(id);
+    await untilTraining(id, step);
+    await pause(id);
+    await untilStatus(id, 'PAUSED');
+    const messages = (await readRun(platform, id)).logs.nodes.map(({ message }: any) => message);
+    expect(messages.filter((message: string) => message === 'paused')).toHaveLength(2);
+    expect(messages).toContain(`goes on from step ${step} of ${LONG * 13}`);
+    await cancel(id);
+  });
+
+  it('a pause that is taken back before it came is none', async () => {
+    const id = await startTiny(platform, { epochs: LONG });
+    await untilTraining(id);
+    const { step } = await readRun(platform, id);
+    await pause(id);
+    expect((await resume(id)).status).toMatch(/RUNNING|QUEUED/);
+    await untilTraining(id, step + 50);
+    expect(await readRun(platform, id)).toMatchObject({ status: 'RUNNING' });
+    await cancel(id);
+    await untilStatus(id, 'CANCELLED');
+  });
+
+  it('is refused where it makes no sense, and the refusal names the state', async () => {
+    const over = await untilOver(platform, await startTiny(platform, { epochs: 1 }));
+    const running = await startTiny(platform, { epochs: LONG });
+    await untilTraining(running);
+    const waiting = await startTiny(platform);
+    const said = async (field: string, id: string) => {
+      const { code, field: at, message } = (await refusal(field, id)) ?? {};
+      return [code, at, message];
+    };
+    for (const field of ['pauseTraining', 'resumeTraining', 'cancelTraining'])
+      expect(await said(field, over.id)).toEqual(['CONFLICT', 'id', expect.stringContaining('SUCCEEDED')]);
+    expect(await said('resumeTraining', running)).toEqual(['CONFLICT', 'id', 'the run is RUNNING, not PAUSED']);
+    expect(await said('resumeTraining', waiting)).toEqual(['CONFLICT', 'id', 'the run is QUEUED, not PAUSED']);
+    await pause(waiting);
+    expect(await said('pauseTraining', waiting)).toEqual(['CONFLICT', 'id', expect.stringContaining('PAUSED')]);
+    expect(await said('pauseTraining', 'none')).toEqual(['NOT_FOUND', 'id', expect.anything()]);
+    expect(await said('resumeTraining', 'none')).toEqual(['NOT_FOUND', 'id', expect.anything()]);
+    expect(await cancel(waiting)).toMatchObject({ status: 'CANCELLED' });
+    expect(await said('resumeTraining', waiting)).toEqual(['CONFLICT', 'id', expect.stringContaining('CANCELLED')]);
+    await cancel(running);
+    await untilStatus(running, 'CANCELLED');
+  });
+});
+
+describe('without a worker', () => {
+  beforeEach(() => async () => {
+    const { runs } = await ask(platform, '{ runs(first: 100, status: [QUEUED, RUNNING, PAUSED]) { nodes { id } } }');
+    for (const { id } of runs.nodes) await cancel(id);
+  });
+
+  it('a waiting run pauses at once and leaves the queue; resumed, it waits behind those of its priority', async () => {
+    const [first, second, urgent] = [
+      await startTiny(platform),
+      await startTiny(platform),
+      await startTiny(platform, { priority: 7 }),
+    ];
+    const positions = async () => Promise.all(
+      [first, second, urgent].map(async (id) => (await readRun(platform, id)).queuePosition),
+    );
+    expect(await positions()).toEqual([2, 3, 1]);
+    expect(await pause(first)).toEqual({ status: 'PAUSED', queuePosition: null });
+    expect(await pause(urgent)).toEqual({ status: 'PAUSED', queuePosition: null });
+    expect(await positions()).toEqual([null, 1, null]);
+    expect(await resume(first)).toEqual({ status: 'QUEUED', queuePosition: 2 });
+    // It keeps its priority.
+    expect(await resume(urgent)).toEqual({ status: 'QUEUED', queuePosition: 1 });
+    expect(await positions()).toEqual([3, 2, 1]);
+
+    const worker = await platform.startWorker('train');
+    const runs = await Promise.all([first, second, urgent].map((id) => untilOver(platform, id)));
+    const begun = runs.map(({ startedAt }) => Date.parse(startedAt));
+    expect(begun[2]).toBeLessThan(begun[1]!);
+    expect(begun[1]).toBeLessThan(begun[0]!);
+    await worker.kill('SIGTERM');
+  });
+
+  it('a run whose worker died while a pause was asked of it is PAUSED when it is found, and goes on from there', async () => {
+    const worker = await platform.startWorker('train');
+    const id = await startTiny(platform, { epochs: LONG, checkpointEverySteps: 5 });
+    await untilTraining(id, 20);
+    await worker.kill('SIGKILL');
+    expect(await pause(id)).toMatchObject({ status: 'RUNNING' });
+    const other = await platform.startWorker('train');
+    await untilStatus(id, 'PAUSED');
+    expect(await readRun(platform, id)).toMatchObject({ status: 'PAUSED', attempts: 1, worker: null });
+    await resume(id);
+    await until(async () => (await readRun(platform, id)).attempts === 2, 20_000);
+    await pause(id);
+    await untilStatus(id, 'PAUSED');
+    await other.kill('SIGTERM');
+  });
+
+  it('a run whose worker is dead pauses at once', async () => {
+    const worker = await platform.startWorker('train');
+    const id = await startTiny(platform, { epochs: LONG });
+    await untilTraining(id);
+    await worker.kill('SIGKILL');
+    await sleep(4_500);
+    expect(await pause(id)).toMatchObject({ status: 'PAUSED' });
+  });
+
+  it('a worker that is shut down while a pause is asked leaves the run PAUSED', async () => {
+    const worker = await platform.startWorker('train');
+    const id = await startTiny(platform, { epochs: LONG });
+    await untilTraining(id);
+    await pause(id);
+    await worker.kill('SIGTERM');
+    expect(await worker.ended).toBe('exit code 0');
+    expect(await readRun(platform, id)).toMatchObject({ status: 'PAUSED', worker: null });
+  });
+});
