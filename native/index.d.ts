@@ -23,6 +23,8 @@ export interface NativeOptions {
   readonly threads: number;
   /** Of the drop masks, in [0, 2^32). */
   readonly seed: number;
+  /** In (0, 1): keeps averages of all tensors, which then evaluate. */
+  readonly emaDecay?: number | undefined;
 }
 
 export class Session {
@@ -31,13 +33,23 @@ export class Session {
   /** Once, before anything else. Resolves to the bytes taken for tensors, optimizer and activations. */
   open(graph: Graph, tensors: TensorObject, options: NativeOptions): Promise<number>;
   /** `images`: size x H x W x C, NHWC. */
-  step(images: Float32Array, labels: Int32Array, size: number, learningRate: number): Promise<StepResult>;
+  step(
+    images: Float32Array,
+    labels: Int32Array,
+    size: number,
+    learningRate: number,
+    /** Of mixed images: the labels mixed in, and the share that each of `labels` keeps. */
+    otherLabels?: Int32Array,
+    shares?: Float32Array,
+  ): Promise<StepResult>;
   /** Resolves to size x K logits. */
   evaluate(images: Float32Array, size: number): Promise<Float32Array>;
   tensors(): Promise<TensorObject>;
   optimizerState(): Promise<TensorObject>;
+  /** Empty without `emaDecay`. */
+  averages(): Promise<TensorObject>;
   gradients(): Promise<TensorObject>;
-  restore(tensors: TensorObject, optimizerState: TensorObject): Promise<void>;
+  restore(tensors: TensorObject, optimizerState: TensorObject, averages?: TensorObject): Promise<void>;
   /** Frees everything and ends the thread; further calls throw. */
   close(): Promise<void>;
 }

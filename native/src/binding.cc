@@ -103,14 +103,16 @@ OptimizerOptions optimizer(const Napi::Object& from) {
           number(from, "weightDecay", 0),
           number(from, "beta1", 0.9),
           number(from, "beta2", 0.999),
-          number(from, "epsilon", 1e-8)};
+          number(from, "epsilon", 1e-8),
+          number(from, "clipNorm", 0)};
 }
 
 TrainerOptions trainerOptions(const Napi::Object& from) {
   return {integer(from, "batchSize", 0),
           string(from, "precision") == "BFLOAT16" ? DataType::BFloat16 : DataType::Float32,
           optimizer(object(from.Get("optimizer"), "optimizer")), number(from, "labelSmoothing", 0),
-          static_cast<int>(integer(from, "threads", 1)), static_cast<uint32_t>(integer(from, "seed", 0))};
+          static_cast<int>(integer(from, "threads", 1)), static_cast<uint32_t>(integer(from, "seed", 0)),
+          number(from, "emaDecay", 0)};
 }
 
 /// Typed arrays that the session's thread reads in place; JavaScript keeps them alive and unchanged until then.
@@ -214,6 +216,7 @@ class Session final : public Napi::ObjectWrap<Session> {
                        {InstanceMethod<&Session::open>("open"), InstanceMethod<&Session::step>("step"),
                         InstanceMethod<&Session::evaluate>("evaluate"), InstanceMethod<&Session::tensors>("tensors"),
                         InstanceMethod<&Session::optimizerState>("optimizerState"),
+                        InstanceMethod<&Session::averages>("averages"),
                         InstanceMethod<&Session::gradients>("gradients"), InstanceMethod<&Session::restore>("restore"),
                         InstanceMethod<&Session::close>("close")});
   }
@@ -251,13 +254,13 @@ class Session final : public Napi::ObjectWrap<Session> {
     auto call = std::make_shared<Call>(info.Env());
     const int64_t size = info[2].ToNumber().Int64Value();
     const float* images = takeImages(*call, info[0], size);
-    const int32_t* labels = call->borrowed.take<int32_t>(info[1], napi_int32_array, size, "labels");
-    for (int64_t i = 0; i < size; ++i)
-      if (labels[i] < 0 || labels[i] >= classes_) throw Napi::RangeError::New(info.Env(), "a label is out of range");
     const double learningRate = info[3].ToNumber().DoubleValue();
+    const bool mixed = !info[4].IsUndefined();
+    const Targets targets{takeLabels(*call, info[1], size), mixed ? takeLabels(*call, info[4], size) : nullptr,
+                          mixed ? call->borrowed.take<float>(info[5], napi_float32_array, size, "shares") : nullptr};
     auto outcome = std::make_shared<LossResult>();
-    call->work = [this, images, labels, size, learningRate, outcome] {
-      *outcome = trainer().step(images, labels, size, learningRate);
+    call->work = [this, images, targets, size, learningRate, outcome] {
+      *outcome = trainer().step(images, targets, size, learningRate);
     };
     call->result = [outcome](Napi::Env env) -> Napi::Value {
       Napi::Object result = Napi::Object::New(env);
@@ -283,12 +286,16 @@ class Session final : public Napi::ObjectWrap<Session> {
 
   Napi::Value tensors(const Napi::CallbackInfo& info) { return read(info, &Trainer::tensors); }
   Napi::Value optimizerState(const Napi::CallbackInfo& info) { return read(info, &Trainer::optimizerState); }
+  Napi::Value averages(const Napi::CallbackInfo& info) { return read(info, &Trainer::averages); }
   Napi::Value gradients(const Napi::CallbackInfo& info) { return read(info, &Trainer::gradients); }
 
   Napi::Value restore(const Napi::CallbackInfo& info) {
     auto call = std::make_shared<Call>(info.Env());
     const auto tensors = call->borrowed.takeTensors(info[0]), state = call->borrowed.takeTensors(info[1]);
-    call->work = [this, tensors, state] { trainer().restore(copyTensors(tensors), copyTensors(state)); };
+    const auto averages = info[2].IsUndefined() ? Borrowed::Tensors{} : call->borrowed.takeTensors(info[2]);
+    call->work = [this, tensors, state, averages] {
+      trainer().restore(copyTensors(tensors), copyTensors(state), copyTensors(averages));
+    };
     return start(info.Env(), call);
   }
 
@@ -307,6 +314,13 @@ class Session final : public Napi::ObjectWrap<Session> {
   const float* takeImages(Call& call, const Napi::Value& value, int64_t size) {
     if (size < 1) throw Napi::RangeError::New(value.Env(), "a batch has at least one image");
     return call.borrowed.take<float>(value, napi_float32_array, size * imageElements_, "images");
+  }
+
+  const int32_t* takeLabels(Call& call, const Napi::Value& value, int64_t size) {
+    const int32_t* labels = call.borrowed.take<int32_t>(value, napi_int32_array, size, "labels");
+    for (int64_t i = 0; i < size; ++i)
+      if (labels[i] < 0 || labels[i] >= classes_) throw Napi::RangeError::New(value.Env(), "a label is out of range");
+    return labels;
   }
 
   Napi::Value read(const Napi::CallbackInfo& info, TensorMap (Trainer::*what)() const) {

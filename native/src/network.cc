@@ -238,8 +238,8 @@ void Network::forward(const float* images) {
 
 const float* Network::logits() const { return logits_->data->as<float>(); }
 
-LossResult Network::backward(const int32_t* labels) {
-  const LossResult result = loss_->run(labels);
+LossResult Network::backward(const Targets& targets) {
+  const LossResult result = loss_->run(targets);
   for (Op* op : backward_) op->backward();
   return result;
 }

@@ -43,7 +43,7 @@ class Network {
   /// (N, K) after `forward`.
   const float* logits() const;
   /// Loss of the last `forward`, and every parameter's gradient. Training only.
-  LossResult backward(const int32_t* labels);
+  LossResult backward(const Targets& targets);
 
  private:
   class Builder;

@@ -6,6 +6,31 @@
 #include "ops/parallel.h"
 
 namespace residual {
+namespace {
+
+double sumOfSquares(const float* values, int64_t size) {
+  // Several sums side by side, since one would wait for each of its additions.
+  constexpr int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes)
+    for (int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(values[i + lane]) * values[i + lane];
+  double sum = 0;
+  for (; i < size; ++i) sum += static_cast<double>(values[i]) * values[i];
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+constexpr int kStepBits = 24;  // that a float32 holds exactly
+
+int64_t stepsOf(const TensorMap& state) {
+  const auto found = state.find("step");
+  const bool old = found != state.end() && found->second.size() == 1;
+  const std::vector<float>& parts = tensorOf(state, "step", old ? 1 : 2);
+  return static_cast<int64_t>(parts[0]) + (old ? 0 : static_cast<int64_t>(parts[1]) << kStepBits);
+}
+
+}  // namespace
 
 Optimizer::Optimizer(OptimizerOptions options, const Parameters& parameters, int threads)
     : options_(options), threads_(threads) {
@@ -21,18 +46,40 @@ Optimizer::Optimizer(OptimizerOptions options, const Parameters& parameters, int
   }
 }
 
-void Optimizer::step(double learningRate) {
-  ++step_;
+template <class Work>
+void Optimizer::overSlots(Work work) {
   parallelFor(threads_, [&](int part) {
     auto [begin, end] = share(elements_, threads_, part);
     for (Slot& slot : slots_) {
       const int64_t size = slot.parameter->elements, from = std::max<int64_t>(begin, 0), to = std::min(end, size);
-      if (from < to)
-        options_.kind == OptimizerKind::Sgd ? updateSgd(slot, from, to, static_cast<float>(learningRate))
-                                            : updateAdam(slot, from, to, learningRate);
+      if (from < to) work(slot, from, to, part);
       begin -= size;
       end -= size;
     }
+  });
+}
+
+void Optimizer::step(double learningRate) {
+  ++step_;
+  if (options_.clipNorm > 0) clip();
+  overSlots([&](Slot& slot, int64_t begin, int64_t end, int) {
+    options_.kind == OptimizerKind::Sgd ? updateSgd(slot, begin, end, static_cast<float>(learningRate))
+                                        : updateAdam(slot, begin, end, learningRate);
+  });
+}
+
+void Optimizer::clip() {
+  std::vector<double> sums(threads_);
+  overSlots([&](Slot& slot, int64_t begin, int64_t end, int part) {
+    sums[part] += sumOfSquares(slot.parameter->gradient + begin, end - begin);
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  // torch's own guard against a norm of 0.
+  const auto scale = static_cast<float>(options_.clipNorm / (std::sqrt(sum) + 1e-6));
+  if (scale >= 1) return;
+  overSlots([&](Slot& slot, int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) slot.parameter->gradient[i] *= scale;
   });
 }
 
@@ -81,7 +128,8 @@ void Optimizer::updateAdam(Slot& slot, int64_t begin, int64_t end, double learni
 
 TensorMap Optimizer::state() const {
   const bool adam = options_.kind != OptimizerKind::Sgd;
-  TensorMap state{{"step", {static_cast<float>(step_)}}};
+  const int64_t low = step_ & ((int64_t{1} << kStepBits) - 1);
+  TensorMap state{{"step", {static_cast<float>(low), static_cast<float>(step_ >> kStepBits)}}};
   for (const Slot& slot : slots_) {
     const std::string& name = slot.parameter->spec.name;
     if (!slot.first.empty()) state[(adam ? "first." : "momentum.") + name] = slot.first;
@@ -96,14 +144,14 @@ void Optimizer::restore(const TensorMap& state) {
     const auto& from = tensorOf(state, name, static_cast<int64_t>(to.size()));
     if (!check) to = from;
   };
-  const float step = tensorOf(state, "step", 1)[0];
+  const int64_t steps = stepsOf(state);
   for (const bool check : {true, false})
     for (Slot& slot : slots_) {
       const std::string& name = slot.parameter->spec.name;
       if (!slot.first.empty()) copy((adam ? "first." : "momentum.") + name, slot.first, check);
       if (adam) copy("second." + name, slot.second, check);
     }
-  step_ = static_cast<int64_t>(step);
+  step_ = steps;
 }
 
 size_t Optimizer::bytes() const {

@@ -5,7 +5,7 @@
 
 namespace residual {
 
-Parameters::Parameters(const Graph& graph) {
+Parameters::Parameters(const Graph& graph, bool withGradients) {
   for (const Node& node : graph.nodes)
     for (const TensorSpec& spec : node.tensors) {
       auto parameter = std::make_unique<Parameter>();
@@ -14,7 +14,7 @@ Parameters::Parameters(const Graph& graph) {
       for (int64_t size : spec.shape) parameter->elements *= size;
       storage_.emplace_back(parameter->elements);
       parameter->value = storage_.back().data();
-      if (isTrained(spec.role)) {
+      if (withGradients && isTrained(spec.role)) {
         storage_.emplace_back(parameter->elements);
         parameter->gradient = storage_.back().data();
       }
@@ -24,8 +24,12 @@ Parameters::Parameters(const Graph& graph) {
     }
 }
 
-void Parameters::load(const TensorMap& tensors) {
+void Parameters::check(const TensorMap& tensors) const {
   for (const auto& parameter : parameters_) tensorOf(tensors, parameter->spec.name, parameter->elements);
+}
+
+void Parameters::load(const TensorMap& tensors) {
+  check(tensors);
   for (const auto& parameter : parameters_) {
     const auto& values = tensors.at(parameter->spec.name);
     std::copy(values.begin(), values.end(), parameter->value);

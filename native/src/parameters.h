@@ -18,10 +18,13 @@ inline bool isTrained(TensorRole role) { return role != TensorRole::RunningMean 
 
 class Parameters {
  public:
-  /// Every tensor of the graph, zero. @throws std::invalid_argument where two have one name.
-  explicit Parameters(const Graph& graph);
+  /// Every tensor of the graph, zero; without gradients for what is not trained itself.
+  /// @throws std::invalid_argument where two have one name.
+  explicit Parameters(const Graph& graph, bool withGradients = true);
 
   /// @throws std::invalid_argument where a tensor is missing or of another length.
+  void check(const TensorMap& tensors) const;
+  /// Checked; nothing is changed where it throws.
   void load(const TensorMap& tensors);
   TensorMap values() const;
   TensorMap gradients() const;

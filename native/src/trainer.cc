@@ -11,8 +11,8 @@ namespace {
 /// Full and last batches, of training and of evaluation, and some to spare.
 constexpr size_t kMostNetworks = 6;
 
-/// Of tensors, gradients and moments.
-double parameterBytes(const Graph& graph, const OptimizerOptions& optimizer) {
+/// Of tensors, gradients, moments and averages.
+double parameterBytes(const Graph& graph, const TrainerOptions& options) {
   double elements = 0;
   for (const Node& node : graph.nodes)
     for (const TensorSpec& tensor : node.tensors) {
@@ -20,7 +20,7 @@ double parameterBytes(const Graph& graph, const OptimizerOptions& optimizer) {
       for (int64_t extent : tensor.shape) size *= static_cast<double>(extent);
       elements += size;
     }
-  return elements * sizeof(float) * (optimizer.kind == OptimizerKind::Sgd ? 3 : 4);
+  return elements * sizeof(float) * ((options.optimizer.kind == OptimizerKind::Sgd ? 3 : 4) + (options.emaDecay > 0 ? 1 : 0));
 }
 
 /// Checked before anything is built: what does not fit by far, and what this CPU has no arithmetic for.
@@ -30,7 +30,7 @@ const TrainerOptions& checked(const Graph& graph, const TrainerOptions& options)
   if (options.type == DataType::BFloat16 && !canComputeBFloat16())
     throw std::runtime_error("this CPU (" + effectiveIsa() + ") cannot compute in bfloat16, which takes AVX-512: use float32");
   requireMemory(leastActivationBytes(graph, {Mode::Training, options.batchSize, options.type, 0}) +
-                parameterBytes(graph, options.optimizer));
+                parameterBytes(graph, options));
   return options;
 }
 
@@ -45,6 +45,7 @@ Trainer::Trainer(Graph graph, const TensorMap& initial, TrainerOptions options)
     : graph_(std::move(graph)), options_(checked(graph_, options)), context_(withThreads(options.threads)),
       parameters_(graph_), optimizer_(options.optimizer, parameters_, options.threads), drops_{options.seed} {
   parameters_.load(initial);
+  if (options_.emaDecay > 0) averages_.emplace(graph_, parameters_, options_.emaDecay, options_.threads);
   // Full batches come first and most: plan both kinds now, so that memory is refused or taken before the first step.
   network(Mode::Training, options_.batchSize);
   network(Mode::Evaluation, options_.batchSize);
@@ -52,12 +53,13 @@ Trainer::Trainer(Graph graph, const TensorMap& initial, TrainerOptions options)
 
 Trainer::~Trainer() = default;
 
-LossResult Trainer::step(const float* images, const int32_t* labels, int64_t size, double learningRate) {
+LossResult Trainer::step(const float* images, const Targets& targets, int64_t size, double learningRate) {
   Network& network = this->network(Mode::Training, size);
   drops_.step = static_cast<uint32_t>(optimizer_.steps());
   network.forward(images);
-  const LossResult result = network.backward(labels);
+  const LossResult result = network.backward(targets);
   optimizer_.step(learningRate);
+  if (averages_) averages_->follow(optimizer_.steps());
   return result;
 }
 
@@ -67,19 +69,17 @@ void Trainer::evaluate(const float* images, int64_t size, float* logits) {
   std::copy_n(network.logits(), size * graph_.numClasses, logits);
 }
 
-void Trainer::restore(const TensorMap& tensors, const TensorMap& optimizerState) {
-  const TensorMap before = parameters_.values();
+void Trainer::restore(const TensorMap& tensors, const TensorMap& optimizerState, const TensorMap& averages) {
+  parameters_.check(tensors);
+  if (averages_) averages_->parameters().check(averages);
+  optimizer_.restore(optimizerState);
   parameters_.load(tensors);
-  try {
-    optimizer_.restore(optimizerState);
-  } catch (...) {
-    parameters_.load(before);
-    throw;
-  }
+  if (averages_) averages_->parameters().load(averages);
 }
 
 double Trainer::plannedBytes() const {
-  return static_cast<double>(parameters_.bytes()) + optimizer_.bytes() + arena_.bytes();
+  const size_t averages = averages_ ? averages_->parameters().bytes() : 0;
+  return static_cast<double>(parameters_.bytes()) + averages + optimizer_.bytes() + arena_.bytes();
 }
 
 Network& Trainer::network(Mode mode, int64_t size) {
@@ -92,7 +92,8 @@ Network& Trainer::network(Mode mode, int64_t size) {
   if (size < 1 || size > options_.batchSize)
     throw std::invalid_argument("a batch has between 1 and " + std::to_string(options_.batchSize) + " images");
   const NetworkOptions options{mode, size, options_.type, options_.labelSmoothing};
-  auto network = std::make_unique<Network>(context_, graph_, parameters_, drops_, options);
+  Parameters& parameters = averages_ && mode == Mode::Evaluation ? averages_->parameters() : parameters_;
+  auto network = std::make_unique<Network>(context_, graph_, parameters, drops_, options);
   if (networks_.size() >= kMostNetworks) networks_.pop_back();
   if (network->arenaBytes() > arena_.bytes()) {
     requireMemory(static_cast<double>(network->arenaBytes() - arena_.bytes()));

@@ -3,7 +3,9 @@
 #pragma once
 #include <list>
 #include <memory>
+#include <optional>
 
+#include "averages.h"
 #include "graph.h"
 #include "memory.h"
 #include "network.h"
@@ -21,6 +23,8 @@ struct TrainerOptions {
   int threads = 1;
   /// Of the drop masks.
   uint32_t seed = 0;
+  /// Of the averages of all tensors, which then evaluate; 0: none.
+  double emaDecay = 0;
 };
 
 class Trainer {
@@ -30,20 +34,22 @@ class Trainer {
   Trainer(Graph graph, const TensorMap& initial, TrainerOptions options);
   ~Trainer();
 
-  /// `images`: `size` x H x W x C; `labels`: `size` values in [0, K); 1 <= size <= batchSize.
-  LossResult step(const float* images, const int32_t* labels, int64_t size, double learningRate);
-  /// `logits`: room for `size` x K.
+  /// `images`: `size` x H x W x C; `targets`: of `size` images; 1 <= size <= batchSize.
+  LossResult step(const float* images, const Targets& targets, int64_t size, double learningRate);
+  /// By the averages where there are some. `logits`: room for `size` x K.
   void evaluate(const float* images, int64_t size, float* logits);
 
   TensorMap tensors() const { return parameters_.values(); }
+  /// Empty without `emaDecay`.
+  TensorMap averages() const { return averages_ ? averages_->parameters().values() : TensorMap{}; }
   TensorMap gradients() const { return parameters_.gradients(); }
   TensorMap optimizerState() const { return optimizer_.state(); }
-  /// All or nothing. @throws std::invalid_argument
-  void restore(const TensorMap& tensors, const TensorMap& optimizerState);
+  /// All or nothing; `averages` are read with `emaDecay` only. @throws std::invalid_argument
+  void restore(const TensorMap& tensors, const TensorMap& optimizerState, const TensorMap& averages = {});
 
   const Graph& graph() const { return graph_; }
   int64_t batchSize() const { return options_.batchSize; }
-  /// Of tensors, gradients, optimizer and arena.
+  /// Of tensors, gradients, averages, optimizer and arena.
   double plannedBytes() const;
 
  private:
@@ -61,6 +67,7 @@ class Trainer {
   const Context context_;
   Parameters parameters_;
   Optimizer optimizer_;
+  std::optional<Averages> averages_;
   DropState drops_;
   Arena arena_;
   std::list<Planned> networks_;  // the last used first

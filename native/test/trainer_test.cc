@@ -99,6 +99,19 @@ void checkType(DataType type, const std::string& name) {
     require(train(one, false) == train(other, false), "the weights differ");
   });
 
+  claim("one with averages and clipping in " + name + " gives the same bits twice, and continues bit for bit", [&] {
+    TrainerOptions more = options(type);
+    more.emaDecay = 0.9;
+    more.optimizer.clipNorm = 0.5;
+    const Graph graph = everyKind();
+    Trainer one(graph, initialTensors(graph), more), two(graph, initialTensors(graph), more), other(graph, initialTensors(graph), more);
+    require(one.averages() == initialTensors(graph), "they do not begin as the tensors");
+    require(train(one, false) == train(two, true) && one.averages() == two.averages(), "the second time differs");
+    other.restore(one.tensors(), one.optimizerState(), one.averages());
+    require(train(one, false) == train(other, false) && one.averages() == other.averages(), "the restored differs");
+    require(one.averages() != one.tensors(), "the averages are the tensors");
+  });
+
   claim("each image's logits in " + name + " are the same in any batch", [&] {
     const Graph graph = everyKind();
     Trainer trainer(graph, initialTensors(graph), options(type));
@@ -222,6 +235,15 @@ void checkRefusals() {
     wrong.erase("step");
     requireThrows([&] { trainer.restore(initial, wrong); }, "\"step\" is missing");
     require(trainer.tensors() == before && trainer.optimizerState() == state, "something changed");
+  });
+  claim("a restore without averages is refused where there are some, and changes nothing", [&] {
+    TrainerOptions averaging = options(DataType::Float32);
+    averaging.emaDecay = 0.9;
+    Trainer trainer(graph, initial, averaging);
+    train(trainer, false);
+    const TensorMap before = trainer.tensors(), state = trainer.optimizerState(), averages = trainer.averages();
+    requireThrows([&] { trainer.restore(initial, state); }, "is missing");
+    require(trainer.tensors() == before && trainer.optimizerState() == state && trainer.averages() == averages, "something changed");
   });
 }
 

@@ -6,7 +6,10 @@
  */
 
 /** What a number is drawn for; two streams never share numbers. */
-export const STREAM = { initialise: 1, shuffle: 2, augment: 3, drop: 4, sample: 5, search: 6 } as const;
+export const STREAM = {
+  initialise: 1, shuffle: 2, augment: 3, drop: 4, sample: 5, search: 6,
+  erase: 7, resizedCrop: 8, mix: 9, partner: 10, split: 11,
+} as const; // prettier-ignore
 export type Stream = (typeof STREAM)[keyof typeof STREAM];
 
 /** Ten rounds over `counter` (four words) under `key` (two words), in place. */
@@ -93,10 +96,10 @@ export class CounterRandom {
   }
 }
 
-/** The numbers 0 to size - 1 in an order that (seed, stream, index) decide: Fisher and Yates. */
-export function permutation(seed: number, stream: Stream, index: number, size: number): Uint32Array {
+/** The numbers 0 to size - 1 in an order that (seed, stream, index, subindex) decide: Fisher and Yates. */
+export function permutation(seed: number, stream: Stream, index: number, size: number, subindex = 0): Uint32Array {
   const order = Uint32Array.from({ length: size }, (_, position) => position);
-  const random = new CounterRandom(seed, stream, index);
+  const random = new CounterRandom(seed, stream, index, subindex);
   for (let last = size - 1; last > 0; last--) {
     const other = random.integer(last + 1);
     const kept = order[last]!;

@@ -12,6 +12,7 @@ import {
   type TrainingPlan,
 } from '../domain/plan.js';
 import { defaultRecipe, type Recipe } from '../domain/recipes.js';
+import { horizonOf, validationImages } from '../domain/split.js';
 import { badInput, conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
@@ -177,19 +178,18 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
       'input.dataset',
       `${name} has ${dataset.classNames.length} classes, ${model.name} ${model.classNames.length}`,
     );
-  if (plan.batchSize > dataset.trainSize)
-    throw badInput(
-      'input.batchSize',
-      `must be at most the ${dataset.trainSize} training images of ${name}, not ${plan.batchSize}`,
-    );
+  const training = dataset.trainSize - validationImages(dataset.trainSize, plan.validationFraction);
+  if (plan.batchSize > training)
+    throw badInput('input.batchSize', `must be at most the ${training} training images of ${name}, not ${plan.batchSize}`);
   const side = Math.min(model.height, model.width);
   if (plan.augmentation.cropPadding > side)
     throw badInput(
       'input.augmentation.cropPadding',
       `must be at most the image's ${side} pixels, not ${plan.augmentation.cropPadding}`,
     );
-  if (totalSteps(plan, dataset) > MAX_STEPS)
-    throw badInput('input.epochs', `makes ${totalSteps(plan, dataset)} steps, of which a run has at most ${MAX_STEPS}`);
+  const { totalSteps } = horizonOf(plan, dataset.trainSize);
+  if (totalSteps > MAX_STEPS)
+    throw badInput('input.epochs', `makes ${totalSteps} steps, of which a run has at most ${MAX_STEPS}`);
 }
 
 /** By the networks' tensors; what another head may differ in, everything else may not. */
@@ -209,9 +209,6 @@ async function resolveInitial(
   throw badInput(field, `${reference} does not fit ${model.name}: ${listed}${more}`);
 }
 
-const totalSteps = (plan: Pick<TrainingPlan, 'epochs' | 'batchSize'>, dataset: Dataset) =>
-  plan.epochs * Math.ceil(dataset.trainSize / plan.batchSize);
-
 /** The row of a run that is not there yet. */
 export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma.TrainingRunCreateManyInput {
   const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...others } = config;
@@ -222,7 +219,7 @@ export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma
     datasetId: dataset.id,
     config: asJson(config),
     plan: asJson(plan),
-    totalSteps: totalSteps(config, dataset),
+    totalSteps: horizonOf(config, dataset.trainSize).totalSteps,
     priority,
     tags: [...tags],
     keepCheckpoints,

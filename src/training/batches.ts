@@ -2,14 +2,12 @@ import { normalisationTables, type Normalisation } from '../domain/normalisation
 import type { TrainingPlan } from '../domain/plan.js';
 import { permutation, STREAM } from '../domain/seed.js';
 import { drawAugmentation, isAugmented, UNCHANGED, type Augmentation } from './augment.js';
-import type { Batch } from './engine.js';
+import type { Batch, Mix } from './engine.js';
+import { applyMix, drawMix, type BatchMix } from './mix.js';
+import { imageWriter, type ImageShape } from './write-image.js';
 
+export type { ImageShape };
 export type Split = 'TRAIN' | 'TEST';
-export interface ImageShape {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-}
 
 /** Where images come from: decoded pixels at hand, read synchronously. */
 export interface DataSource {
@@ -21,11 +19,10 @@ export interface DataSource {
   gather(split: Split, indices: ArrayLike<number>, into: Uint8Array): void;
 }
 
-export const stepsPerEpoch = (images: number, batchSize: number) => Math.ceil(images / batchSize);
-
 /**
  * The batches of one epoch from number `first` on, in the order that (seed, epoch) decide; the last one holds what is
  * left. A batch's buffers are used again two batches later, so the next may be made while an engine reads this one.
+ * @param images which of TRAIN train.
  */
 export function* trainingBatches(
   data: DataSource,
@@ -33,23 +30,37 @@ export function* trainingBatches(
   plan: Pick<TrainingPlan, 'batchSize' | 'augmentation' | 'seed'>,
   epoch: number,
   first = 0,
+  images = everyImage(data, 'TRAIN'),
 ): Generator<Batch> {
-  const order = permutation(plan.seed, STREAM.shuffle, epoch, data.size('TRAIN'));
-  const augment = isAugmented(plan.augmentation)
-    ? (index: number) => drawAugmentation(plan.augmentation, plan.seed, epoch, index)
-    : undefined;
-  yield* batches(data, 'TRAIN', normalisation, order.subarray(first * plan.batchSize), plan.batchSize, augment);
+  const { batchSize, augmentation, seed } = plan;
+  const { shape } = data;
+  const order = permutation(seed, STREAM.shuffle, epoch, images.length).map((place) => images[place]!);
+  yield* batches(data, 'TRAIN', normalisation, order.subarray(first * batchSize), batchSize, {
+    augment: isAugmented(augmentation)
+      ? (index) => drawAugmentation(augmentation, shape, seed, epoch, index)
+      : undefined,
+    mix: (batch, size) => drawMix(augmentation, shape, seed, epoch, first + batch, size),
+  });
 }
 
-/** A whole split in its own order, as it is. */
+/** Images of a split in their own order, as they are. */
 export function* evaluationBatches(
   data: DataSource,
   split: Split,
   normalisation: Normalisation,
   batchSize: number,
+  images = everyImage(data, split),
 ): Generator<Batch> {
-  const order = Uint32Array.from({ length: data.size(split) }, (_, index) => index);
-  yield* batches(data, split, normalisation, order, batchSize);
+  yield* batches(data, split, normalisation, images, batchSize);
+}
+
+const everyImage = (data: DataSource, split: Split): Uint32Array =>
+  Uint32Array.from({ length: data.size(split) }, (_, index) => index);
+
+interface Changes {
+  readonly augment?: ((index: number) => Augmentation) | undefined;
+  /** By the batch's number from 0 and its size. */
+  readonly mix?: (batch: number, size: number) => BatchMix | undefined;
 }
 
 function* batches(
@@ -58,57 +69,57 @@ function* batches(
   normalisation: Normalisation,
   order: Uint32Array,
   batchSize: number,
-  augment: (index: number) => Augmentation = () => UNCHANGED,
+  { augment = () => UNCHANGED, mix = () => undefined }: Changes = {},
 ): Generator<Batch> {
   const { shape } = data;
   const imageSize = shape.height * shape.width * shape.channels;
-  const tables = normalisationTables(normalisation);
+  const writeImage = imageWriter(shape, normalisationTables(normalisation));
   const allLabels = data.labels(split);
   const most = Math.min(batchSize, order.length);
   const pixels = new Uint8Array(most * imageSize);
-  const buffers = [0, 1].map(() => ({ images: new Float32Array(most * imageSize), labels: new Int32Array(most) }));
-  for (let start = 0, turn = 0; start < order.length; start += batchSize, turn ^= 1) {
+  const buffers = [0, 1].map(() => new BatchBuffers(most, imageSize));
+  for (let start = 0, number = 0; start < order.length; start += batchSize, number++) {
     const indices = order.subarray(start, start + batchSize);
-    const size = indices.length;
-    const images = buffers[turn]!.images.subarray(0, size * imageSize);
-    const labels = buffers[turn]!.labels.subarray(0, size);
-    data.gather(split, indices, pixels.subarray(0, size * imageSize));
-    for (let place = 0; place < size; place++) {
-      labels[place] = allLabels[indices[place]!]!;
-      writeImage(pixels, images, place * imageSize, shape, tables, augment(indices[place]!));
+    const batch = buffers[number & 1]!.batch(indices.length);
+    data.gather(split, indices, pixels.subarray(0, batch.images.length));
+    for (let place = 0; place < batch.size; place++) {
+      batch.labels[place] = allLabels[indices[place]!]!;
+      writeImage(pixels, batch.images, place * imageSize, augment(indices[place]!));
     }
-    yield { size, images, labels };
+    const mixed = mix(number, batch.size);
+    if (!mixed) {
+      yield batch;
+      continue;
+    }
+    applyMix(batch.images, shape, mixed);
+    yield { ...batch, mix: buffers[number & 1]!.mix(batch.labels, mixed) };
   }
 }
 
-/** One image from 8 bit to normalised float; what the crop takes from outside the image is 0. */
-function writeImage(
-  pixels: Uint8Array,
-  images: Float32Array,
-  offset: number,
-  { height, width, channels }: ImageShape,
-  tables: Float32Array,
-  { top, left, flip }: Augmentation,
-): void {
-  const columnStep = flip ? -channels : channels;
-  // Columns of the result whose source lies inside the image.
-  const firstColumn = Math.max(0, -left);
-  const lastColumn = Math.min(width, width - left);
-  for (let y = 0; y < height; y++) {
-    const row = offset + y * width * channels;
-    const sourceY = y + top;
-    if (sourceY < 0 || sourceY >= height || firstColumn >= lastColumn) {
-      images.fill(0, row, row + width * channels);
-      continue;
-    }
-    if (lastColumn - firstColumn < width) images.fill(0, row, row + width * channels);
-    let source = offset + (sourceY * width + firstColumn + left) * channels;
-    let target = row + (flip ? width - 1 - firstColumn : firstColumn) * channels;
-    for (let x = firstColumn; x < lastColumn; x++) {
-      for (let channel = 0; channel < channels; channel++)
-        images[target + channel] = tables[channel * 256 + pixels[source + channel]!]!;
-      source += channels;
-      target += columnStep;
-    }
+/** Memory of one batch after another. */
+class BatchBuffers {
+  private readonly images: Float32Array;
+  private readonly labels: Int32Array;
+  private readonly others: Int32Array;
+  private readonly shares: Float32Array;
+
+  constructor(
+    most: number,
+    private readonly imageSize: number,
+  ) {
+    this.images = new Float32Array(most * imageSize);
+    this.labels = new Int32Array(most);
+    this.others = new Int32Array(most);
+    this.shares = new Float32Array(most);
+  }
+
+  batch(size: number): Batch {
+    return { size, images: this.images.subarray(0, size * this.imageSize), labels: this.labels.subarray(0, size) };
+  }
+
+  mix(labels: Int32Array, { partners, share }: BatchMix): Mix {
+    const others = this.others.subarray(0, labels.length);
+    partners.forEach((partner, place) => (others[place] = labels[partner]!));
+    return { labels: others, shares: this.shares.subarray(0, labels.length).fill(share) };
   }
 }

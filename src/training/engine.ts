@@ -32,6 +32,13 @@ export interface SessionOptions {
   readonly labelSmoothing: number;
   /** Seed of the drop masks; unused by networks without dropout. */
   readonly seed: number;
+  /**
+   * In (0, 1): the session keeps exponential moving averages of all tensors, trained ones and running statistics, and
+   * evaluates by them. They begin as the initial tensors; after update n (1 for the first),
+   * average += (1 - d) * (tensor - average) with d = min(emaDecay, (1 + n) / (10 + n)), as TensorFlow's
+   * ExponentialMovingAverage has it with num_updates = n.
+   */
+  readonly emaDecay?: number | undefined;
 }
 
 /** Images NHWC float32, already normalised: `images.length = size * H * W * C`; `labels.length = size`. */
@@ -39,12 +46,22 @@ export interface Batch {
   readonly size: number;
   readonly images: Float32Array;
   readonly labels: Int32Array;
+  /** Of images that are each made of two. */
+  readonly mix?: Mix | undefined;
+}
+
+/** The loss of image i is shares[i] * CE(labels[i]) + (1 - shares[i]) * CE(mix.labels[i]), each smoothed alike. */
+export interface Mix {
+  /** (size) */
+  readonly labels: Int32Array;
+  /** (size), in [0, 1] */
+  readonly shares: Float32Array;
 }
 
 export interface StepResult {
   /** Mean cross-entropy of the batch, natural logarithm, label smoothing included, before the update. */
   readonly loss: number;
-  /** How many images' largest logit was at their label. */
+  /** How many images' largest logit was at their label: of two, the larger share's; of equal shares, the first. */
   readonly correct: number;
 }
 
@@ -58,17 +75,21 @@ export interface TrainingSession {
    * The buffers must not be changed until the promise settles.
    */
   step(batch: Batch, learningRate: number): Promise<StepResult>;
-  /** Forward with running statistics and without drop; logits are (size, K) row-major. */
+  /** Forward with running statistics, by the averages where there are some, without drop; logits are (size, K). */
   evaluate(images: Float32Array, size: number): Promise<Float32Array>;
   /** Copies of all of the network's tensors (trained ones and running statistics), float32, by state_dict name. */
   tensors(): Promise<TensorMap>;
   /**
-   * Everything but the tensors that the next step depends on, as named float32 arrays (momenta and, under
-   * `step`, a one-element count). Restored together with the tensors the session continues bit for bit.
+   * Everything but the tensors that the next step depends on, as named float32 arrays (momenta and, under `step`, the
+   * count of updates: modulo 2^24, and its multiples). Restored together with the tensors and the averages the session
+   * continues bit for bit.
    */
   optimizerState(): Promise<TensorMap>;
-  restore(tensors: TensorMap, optimizerState: TensorMap): Promise<void>;
-  /** Gradients of the last `step`, by state_dict name: for proofs, not for training. */
+  /** Copies of the averages; nothing without `emaDecay`. */
+  averages(): Promise<TensorMap | undefined>;
+  /** All or nothing. `averages` are read with `emaDecay` only, and needed then. */
+  restore(tensors: TensorMap, optimizerState: TensorMap, averages?: TensorMap): Promise<void>;
+  /** Gradients of the last `step`, clipped where it clips, by state_dict name: for proofs, not for training. */
   gradients(): Promise<TensorMap>;
   /** Releases native memory; the session is unusable afterwards. Safe to call twice. */
   close(): Promise<void>;

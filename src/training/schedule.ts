@@ -1,11 +1,6 @@
 import { assertExhaustive } from '../errors.js';
 import type { SchedulePlan } from '../domain/plan.js';
-
-/** The run's length in steps, which the schedule's epochs are counted in. */
-export interface Horizon {
-  readonly stepsPerEpoch: number;
-  readonly totalSteps: number;
-}
+import type { Horizon } from '../domain/split.js';
 
 /**
  * L. Smith and N. Topin, "Super-convergence", 2017, as torch.optim.lr_scheduler.OneCycleLR has it with cosine

@@ -2,11 +2,12 @@ import { addLogits, createTally, summariseTally, type Evaluation } from '../doma
 import type { Graph, TensorMap } from '../domain/network/graph.js';
 import type { Normalisation } from '../domain/normalisation.js';
 import type { TrainingPlan } from '../domain/plan.js';
-import { evaluationBatches, stepsPerEpoch, trainingBatches, type DataSource } from './batches.js';
+import { horizonOf, splitTrain, type Horizon, type TrainSplit } from '../domain/split.js';
+import { evaluationBatches, trainingBatches, type DataSource } from './batches.js';
 import { EPOCH_START, RUN_START, type Checkpoint, type EpochSums, type Position } from './checkpoint.js';
 import type { Batch, ComputePrecision, Engine, StepResult, TrainingSession } from './engine.js';
 import { isStopped, observeEpoch, type StoppingState } from './early-stopping.js';
-import { learningRateAt, type Horizon } from './schedule.js';
+import { learningRateAt } from './schedule.js';
 
 /** The training loop. It knows nothing of runs, files, databases or queues. */
 
@@ -76,6 +77,7 @@ export type TrainingResult =
   | {
       readonly outcome: 'finished';
       readonly step: number;
+      /** Of plans with `emaDecay`, the averages. */
       readonly tensors: TensorMap;
       readonly evaluation: Evaluation;
       /** Why it ended before the plan's last epoch, in words. */
@@ -105,9 +107,10 @@ export async function train(task: TrainingTask, sink: TrainingSink, signals: Tra
     optimizer: plan.optimizer,
     labelSmoothing: plan.labelSmoothing,
     seed: plan.seed,
+    emaDecay: plan.emaDecay,
   });
   try {
-    if (resumeFrom) await session.restore(resumeFrom.tensors, resumeFrom.optimizerState);
+    if (resumeFrom) await session.restore(resumeFrom.tensors, resumeFrom.optimizerState, resumeFrom.averages);
     return await new Loop(task, session, sink, signals).run();
   } finally {
     await session.close();
@@ -116,8 +119,11 @@ export async function train(task: TrainingTask, sink: TrainingSink, signals: Tra
 
 class Loop {
   private readonly horizon: Horizon;
+  /** Of TRAIN, where a part of it validates. */
+  private readonly split: TrainSplit | undefined;
   private position: Position;
   private stopping: StoppingState | undefined;
+  /** Of the latest epoch, on TEST. */
   private evaluation: Evaluation | undefined;
 
   constructor(
@@ -126,8 +132,11 @@ class Loop {
     private readonly sink: TrainingSink,
     private readonly signals: TrainingSignals,
   ) {
-    const perEpoch = stepsPerEpoch(task.data.size('TRAIN'), task.plan.batchSize);
-    this.horizon = { stepsPerEpoch: perEpoch, totalSteps: perEpoch * task.plan.epochs };
+    const { plan, data } = task;
+    this.horizon = horizonOf(plan, data.size('TRAIN'));
+    this.split = plan.validationFraction
+      ? splitTrain(data.labels('TRAIN'), plan.validationFraction, plan.seed)
+      : undefined;
     this.position = task.resumeFrom?.position ?? RUN_START;
     this.stopping = task.resumeFrom?.stopping;
   }
@@ -139,12 +148,12 @@ class Loop {
       await this.saveCheckpoint();
       if (!complete) return { outcome: 'paused' };
     }
-    const evaluation = this.evaluation ?? (await this.evaluate());
+    const evaluation = this.evaluation ?? (await this.evaluate('TEST'));
     if (!evaluation) return { outcome: 'paused' };
     return {
       outcome: 'finished',
       step: this.step,
-      tensors: await this.session.tensors(),
+      tensors: (await this.session.averages()) ?? (await this.session.tensors()),
       evaluation,
       stoppedEarly: this.stoppedEarly(),
     };
@@ -168,7 +177,8 @@ class Loop {
   /** The rest of the epoch's steps; false where it was paused before the end. */
   private async trainEpoch(): Promise<boolean> {
     const { data, normalisation, plan } = this.task;
-    const batches = trainingBatches(data, normalisation, plan, this.position.epoch, this.position.batch);
+    const { epoch, batch: first } = this.position;
+    const batches = trainingBatches(data, normalisation, plan, epoch, first, this.split?.training);
     let next = batches.next();
     while (!next.done) {
       if (this.isPaused()) return false;
@@ -212,7 +222,7 @@ class Loop {
   /** Validates and tells of the epoch; false where it was paused before the end. */
   private async closeEpoch(): Promise<boolean> {
     const started = performance.now();
-    const evaluation = await this.evaluate();
+    const evaluation = await this.evaluate('VALIDATION');
     if (!evaluation) return false;
     const { epoch, sums } = this.position;
     const learningRate = this.learningRate(this.step - 1);
@@ -224,15 +234,16 @@ class Loop {
     const { earlyStopping } = this.task.plan;
     if (earlyStopping) this.stopping = observeEpoch(earlyStopping, this.stopping, metrics);
     this.position = { epoch: epoch + 1, batch: 0, sums: EPOCH_START };
-    this.evaluation = evaluation;
+    if (!this.split) this.evaluation = evaluation;
     return true;
   }
 
-  /** Over the TEST split; nothing where it was paused. */
-  private async evaluate(): Promise<Evaluation | undefined> {
+  /** On TEST, or on what validates, which is TEST unless a part of TRAIN does; nothing where it was paused. */
+  private async evaluate(on: 'VALIDATION' | 'TEST'): Promise<Evaluation | undefined> {
     const { data, normalisation, plan, graph, classNames } = this.task;
     const tally = createTally(graph.numClasses);
-    const batches = evaluationBatches(data, 'TEST', normalisation, plan.batchSize);
+    const images = on === 'VALIDATION' ? this.split?.validation : undefined;
+    const batches = evaluationBatches(data, images ? 'TRAIN' : 'TEST', normalisation, plan.batchSize, images);
     let next = batches.next();
     while (!next.done) {
       if (this.isPaused()) return undefined;
@@ -250,6 +261,7 @@ class Loop {
       step: this.step,
       tensors: await this.session.tensors(),
       optimizerState: await this.session.optimizerState(),
+      averages: await this.session.averages(),
       stopping: this.stopping,
     });
   }

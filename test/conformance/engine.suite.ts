@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { graphTensors, isTrained } from '../../src/domain/network/graph.js';
-import type { Engine, SessionOptions, TrainingSession } from '../../src/training/engine.js';
+import type { Batch, Engine, SessionOptions, TrainingSession } from '../../src/training/engine.js';
+import { readRecipeGolden } from '../golden/recipe/recipe.js';
 import { readTrainingGolden, type TrainingGolden } from '../golden/training/golden.js';
 import { largestDifference } from '../golden/variants/variants.js';
 import { EVERYTHING, OPTIONS, SGD, tinyBatch, tinyNetwork, type TinyNetwork } from './tiny.js';
@@ -83,6 +84,32 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
       for (let step = 0; step < losses.length; step++)
         losses[step] = (await session.step(golden.batch(step), golden.optimizers[optimizer]!.learningRate)).loss;
       expect(largestDifference(losses, expected)).toBeLessThan(1e-3 * Math.max(1, ...expected));
+      await session.close();
+    });
+  });
+
+  describe("PyTorch's run with clipped gradients, mixed targets and averaged weights", () => {
+    const golden = readRecipeGolden();
+
+    it(`has its losses, hits, tensors and averages over ${effort.steps} steps`, async () => {
+      const session = await engine.open(golden.graph, golden.initial, golden.options);
+      const expected = golden.tensor('losses').slice(0, effort.steps);
+      const losses = new Float32Array(expected.length);
+      for (let step = 0; step < losses.length; step++) {
+        const { loss, correct } = await session.step(golden.batch(step), golden.learningRate);
+        losses[step] = loss;
+        expect(correct).toBe(golden.correct[step]);
+      }
+      expect(largestDifference(losses, expected)).toBeLessThan(1e-3);
+      if (losses.length === golden.correct.length) {
+        const [tensors, averages] = [await session.tensors(), (await session.averages())!];
+        for (const [tensor, values] of tensors)
+          expect(largestDifference(values, golden.tensor(`final.${tensor}`)), tensor).toBeLessThan(1e-3);
+        for (const [tensor, values] of averages)
+          expect(largestDifference(values, golden.tensor(`average.${tensor}`)), tensor).toBeLessThan(1e-3);
+        const { images, size } = golden.batch(0);
+        expect(largestDifference(await session.evaluate(images, size), golden.tensor('average.logits'))).toBeLessThan(1e-3);
+      }
       await session.close();
     });
   });
@@ -215,12 +242,97 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
       expect(await logitsOf(tinyNetwork({ dropPath: 0.5, dropout: 0.5 }))).toEqual(await logitsOf(network));
     });
 
-    it('counts its steps in the optimizer state', async () => {
+    it('counts its steps in the optimizer state, beyond what a float32 counts, and takes the one number of old', async () => {
+      const stepOf = async (session: TrainingSession) => [...(await session.optimizerState()).get('step')!];
       await train(async (session) => {
-        expect([...(await session.optimizerState()).get('step')!]).toEqual([0]);
+        expect(await stepOf(session)).toEqual([0, 0]);
         await lossesOf(session, 0, 2);
-        expect([...(await session.optimizerState()).get('step')!]).toEqual([2]);
+        expect(await stepOf(session)).toEqual([2, 0]);
+        const [tensors, state] = [await session.tensors(), await session.optimizerState()];
+        await session.restore(tensors, new Map(state).set('step', Float32Array.of(2)));
+        expect(await stepOf(session)).toEqual([2, 0]);
+        await session.restore(tensors, new Map(state).set('step', Float32Array.of(2 ** 24 - 1, 3)));
+        await lossesOf(session, 2, 2);
+        expect(await stepOf(session)).toEqual([1, 4]);
       }, network);
+    });
+
+    it('clips to a norm: a large one changes nothing, a small one holds the step back', async () => {
+      const after = (clipNorm?: number) =>
+        train(
+          async (session) => {
+            await lossesOf(session, 0, 1);
+            return [await session.tensors(), await session.gradients()] as const;
+          },
+          network,
+          { optimizer: { ...SGD, momentum: 0, weightDecay: 0, ...(clipNorm !== undefined && { clipNorm }) } },
+        );
+      const [free, loose, tight] = [await after(), await after(1e6), await after(0.01)];
+      expect(loose).toEqual(free);
+      const norm = Math.hypot(...[...tight[1].values()].flatMap((values) => [...values]));
+      expect(norm).toBeCloseTo(0.01, 6);
+      for (const [tensor, gradient] of tight[1]) {
+        const moved = tight[0].get(tensor)!.map((value, i) => network.initial.get(tensor)![i]! - value);
+        expect(largestDifference(moved, gradient.map((value) => 0.05 * value)), tensor).toBeLessThan(1e-6);
+      }
+    });
+
+    it('takes a mix that keeps all of the first label as no mix, and says what is wrong with others', async () => {
+      const batch = tinyBatch(0);
+      const mix = { labels: batch.labels.map((label) => (label + 1) % 4), shares: new Float32Array(8).fill(1) };
+      const outcome = (of: Batch) => train((session) => session.step(of, 0.05), network);
+      const whole = await outcome(batch);
+      expect((await outcome({ ...batch, mix })).loss).toBeCloseTo(whole.loss, 6);
+      const swapped = { ...batch, labels: mix.labels, mix: { labels: batch.labels, shares: new Float32Array(8) } };
+      const swappedOutcome = await outcome(swapped);
+      expect(swappedOutcome.loss).toBeCloseTo(whole.loss, 6);
+      expect(swappedOutcome.correct).toBe(whole.correct);
+      await train(async (session) => {
+        const refused = (wrong: Partial<typeof mix>) => expect(session.step({ ...batch, mix: { ...mix, ...wrong } }, 0.05)).rejects;
+        await refused({ labels: mix.labels.subarray(1) }).toThrow(/7/);
+        await refused({ labels: mix.labels.map(() => 4) }).toThrow(/4/);
+        await refused({ shares: mix.shares.subarray(1) }).toThrow(/7/);
+        await refused({ shares: mix.shares.map(() => 1.5) }).toThrow(/1\.5/);
+        await refused({ shares: mix.shares.map(() => NaN) }).toThrow(/NaN/);
+      }, network);
+    });
+
+    it('keeps averages that evaluate, and continues bit for bit from what they had come to', async () => {
+      const averaging = { emaDecay: 0.9 };
+      const { images, size } = tinyBatch(9);
+      const logits = (session: TrainingSession) => session.evaluate(images, size);
+      const straight = await train(
+        async (session) => {
+          expect(await session.averages()).toEqual(network.initial);
+          const found = await lossesOf(session, 0, 6);
+          return { found, logits: await logits(session), averages: await session.averages() };
+        },
+        network,
+        averaging,
+      );
+      // Training does not know of them.
+      expect(straight.found).toEqual(await train((session) => lossesOf(session, 0, 6), network));
+      const published = { graph: network.graph, initial: straight.averages! };
+      expect(largestDifference(await train(logits, published), straight.logits)).toBeLessThan(1e-5);
+      const saved = await train(
+        async (session) => {
+          await lossesOf(session, 0, 3);
+          return [await session.tensors(), await session.optimizerState(), await session.averages()] as const;
+        },
+        network,
+        averaging,
+      );
+      await train(
+        async (session) => {
+          await expect(session.restore(saved[0], saved[1])).rejects.toThrow('conv1.weight');
+          await session.restore(...saved);
+          expect(await lossesOf(session, 3, 3)).toEqual(straight.found.slice(3));
+          expect([await logits(session), await session.averages()]).toEqual([straight.logits, straight.averages]);
+        },
+        network,
+        averaging,
+      );
+      expect(await train((session) => session.averages(), network)).toBeUndefined();
     });
 
     it('does not share anything with another', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { graphTensors, isTrained } from '../../src/domain/network/graph.js';
 import type { ComputePrecision, TrainingSession } from '../../src/training/engine.js';
 import { createOneDnnEngine } from '../../src/training/engines/onednn.js';
+import { readRecipeGolden } from './recipe/recipe.js';
 import { readTrainingGolden, type TrainingGolden } from './training/golden.js';
 
 /**
@@ -13,6 +14,8 @@ const TOLERANCE = {
   BFLOAT16: { logits: 0.02, loss: 0.01, statistics: 0.005, losses: 0.15 },
 } as const;
 const FLOAT32_GRADIENTS = 2e-5;
+/** Of weights, statistics and logits that 20 updates in float32 made. */
+const AFTER_20_STEPS = 1e-4;
 /** Where the largest of our bfloat16 gradients' deviations may lie, beside the largest of PyTorch's own. */
 const AUTOCAST_FACTOR = 1.25;
 /** The gradient of a bias before a batch norm is zero in theory and rounding noise in practice: norms count from here. */
@@ -69,6 +72,33 @@ describe.each(['basic', 'bottleneck', 'pad'])('network %s, against PyTorch', (na
       const { correct } = await session.step(batch, 0.05);
       expect(correct).toBe(countCorrect(golden.tensor('step.logits'), batch.labels));
     });
+  });
+});
+
+describe('a run with clipped gradients, mixed targets and averaged weights, against PyTorch', () => {
+  const golden = readRecipeGolden();
+
+  test.each([1, 2])('has its losses, hits, tensors and averages after 20 steps, on %i threads', async (threads) => {
+    const session = await createOneDnnEngine({ threads }).open(golden.graph, golden.initial, golden.options);
+    const losses = new Float32Array(20);
+    const correct: number[] = [];
+    for (let step = 0; step < losses.length; step++) {
+      const result = await session.step(golden.batch(step), golden.learningRate);
+      losses[step] = result.loss;
+      correct.push(result.correct);
+      const norm = Math.hypot(...[...(await session.gradients()).values()].flatMap((values) => [...values]));
+      expect(norm).toBeCloseTo(Math.min(golden.tensor('norms')[step]!, golden.options.optimizer.clipNorm!), 4);
+    }
+    expect(losses).toBeNear(golden.tensor('losses'), TOLERANCE.FLOAT32.losses);
+    expect(correct).toEqual(golden.correct);
+    const [tensors, averages] = [await session.tensors(), (await session.averages())!];
+    for (const { name } of graphTensors(golden.graph)) {
+      expect(tensors.get(name), name).toBeNear(golden.tensor(`final.${name}`), AFTER_20_STEPS);
+      expect(averages.get(name), name).toBeNear(golden.tensor(`average.${name}`), AFTER_20_STEPS);
+    }
+    const { images, size } = golden.batch(0);
+    expect(await session.evaluate(images, size)).toBeNear(golden.tensor('average.logits'), AFTER_20_STEPS);
+    await session.close();
   });
 });
 

@@ -25,9 +25,6 @@ test('the committed schema is what the code emits', async () => {
 /** What the contract has and other issues bring: a field here is absent from the schema until it works. */
 const LATER = [
   // Finer control of runs
-  'OptimizerInput.clipNorm', 'AugmentationInput.randomErasing', 'AugmentationInput.randomResizedCrop',
-  'AugmentationInput.mixup', 'AugmentationInput.cutmix',
-  'StartTrainingInput.emaDecay', 'StartTrainingInput.validationFraction',
   'TrainingRun.checkpoints', 'Checkpoint',
   // Sweeps
   'SearchAlgorithm', 'SweepParameterInput', 'StartSweepInput', 'Sweep', 'TrainingRun.sweep', 'Query.sweep',

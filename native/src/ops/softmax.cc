@@ -16,10 +16,11 @@ void SoftmaxCrossEntropy::plan(MemoryPlan& plan) {
   giveGradient(logits_, gradient_);
 }
 
-LossResult SoftmaxCrossEntropy::run(const int32_t* labels) {
+LossResult SoftmaxCrossEntropy::run(const Targets& targets) {
   parallelFor(threads_, [&](int part) {
     const auto [begin, end] = share(logits_.batch, threads_, part);
-    for (int64_t image = begin; image < end; ++image) results_[image] = runImage(image, labels[image]);
+    for (int64_t image = begin; image < end; ++image)
+      results_[image] = runImage(image, targets.labels[image], targets.others[image], targets.shares ? targets.shares[image] : 1);
   });
   LossResult total{0, 0};
   for (const LossResult& result : results_) {
@@ -29,7 +30,7 @@ LossResult SoftmaxCrossEntropy::run(const int32_t* labels) {
   return {total.loss / static_cast<double>(logits_.batch), total.correct};
 }
 
-LossResult SoftmaxCrossEntropy::runImage(int64_t image, int32_t label) {
+LossResult SoftmaxCrossEntropy::runImage(int64_t image, int32_t label, int32_t other, double share) {
   const int64_t classes = logits_.channels;
   const float* logits = logits_.data->as<float>() + image * classes;
   float* gradient = gradient_->as<float>() + image * classes;
@@ -40,15 +41,18 @@ LossResult SoftmaxCrossEntropy::runImage(int64_t image, int32_t label) {
     sum += gradient[k];
     sumOfLogits += logits[k] - *largest;
   }
-  // target = (1 - s) * onehot + s / K; loss = -sum(target * log(softmax)); gradient = softmax - target.
+  // target = (1 - s) * (share * onehot + (1 - share) * other's onehot) + s / K; loss = -sum(target * log(softmax));
+  // gradient = softmax - target.
   const double spread = labelSmoothing_ / static_cast<double>(classes), logSum = std::log(sum);
-  const double loss = logSum - (1 - labelSmoothing_) * (logits[label] - *largest) - spread * sumOfLogits;
+  const double hit = share * (logits[label] - *largest) + (1 - share) * (logits[other] - *largest);
+  const double loss = logSum - (1 - labelSmoothing_) * hit - spread * sumOfLogits;
   const auto batch = static_cast<double>(logits_.batch);
   for (int64_t k = 0; k < classes; ++k) {
-    const double target = spread + (k == label ? 1 - labelSmoothing_ : 0);
+    const double onehot = (k == label ? share : 0) + (k == other ? 1 - share : 0);
+    const double target = spread + (1 - labelSmoothing_) * onehot;
     gradient[k] = static_cast<float>((gradient[k] / sum - target) / batch);
   }
-  return {loss, largest - logits == label ? 1 : 0};
+  return {loss, largest - logits == (share >= 0.5 ? label : other) ? 1 : 0};
 }
 
 }  // namespace residual

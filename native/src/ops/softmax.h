@@ -11,8 +11,19 @@ namespace residual {
 struct LossResult {
   /// Mean over the batch, natural logarithm.
   double loss;
-  /// Images whose largest logit (the first of equals) is at their label.
+  /// Images whose largest logit (the first of equals) is at their label: of two, that of the larger share.
   int64_t correct;
+};
+
+/// What each image should be taken for.
+struct Targets {
+  /// `labels`: N values in [0, K). Of mixed images, `others` are the labels mixed in, likewise, and `shares` what the
+  /// first labels keep, N values in [0, 1].
+  Targets(const int32_t* labels, const int32_t* others = nullptr, const float* shares = nullptr)
+      : labels(labels), others(others ? others : labels), shares(others ? shares : nullptr) {}
+  const int32_t* labels;
+  const int32_t* others;
+  const float* shares;
 };
 
 class SoftmaxCrossEntropy {
@@ -22,11 +33,10 @@ class SoftmaxCrossEntropy {
 
   /// Gives `logits` its gradient.
   void plan(MemoryPlan& plan);
-  /// `labels`: N values in [0, K).
-  LossResult run(const int32_t* labels);
+  LossResult run(const Targets& targets);
 
  private:
-  LossResult runImage(int64_t image, int32_t label);
+  LossResult runImage(int64_t image, int32_t label, int32_t other, double share);
 
   const int threads_;
   Value& logits_;

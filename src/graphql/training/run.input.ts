@@ -14,6 +14,11 @@ export class OptimizerInput {
   @Field(() => Float, { nullable: true, defaultValue: 0.9 }) beta1!: number;
   @Field(() => Float, { nullable: true, defaultValue: 0.999 }) beta2!: number;
   @Field(() => Float, { nullable: true, defaultValue: 1e-8 }) epsilon!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Largest L2 norm of all gradients together, above which they are scaled down to it.',
+  })
+  clipNorm?: number;
 }
 
 @InputType()
@@ -31,6 +36,30 @@ export class AugmentationInput {
   @Field(() => Int, { nullable: true, defaultValue: 0, description: 'Pixels on each side before a random crop.' })
   cropPadding!: number;
   @Field(() => Boolean, { nullable: true, defaultValue: false }) horizontalFlip!: boolean;
+  @Field(() => Float, {
+    nullable: true,
+    defaultValue: 0,
+    description: 'Probability that a rectangle of the image becomes 0 after normalisation.',
+  })
+  randomErasing!: number;
+  @Field(() => Boolean, {
+    nullable: true,
+    defaultValue: false,
+    description: 'A random part of the image resized to the whole, in place of cropPadding.',
+  })
+  randomResizedCrop!: boolean;
+  @Field(() => Float, {
+    nullable: true,
+    defaultValue: 0,
+    description: 'alpha of the Beta distribution that pairs of images and labels are mixed by; 0: off.',
+  })
+  mixup!: number;
+  @Field(() => Float, {
+    nullable: true,
+    defaultValue: 0,
+    description: "alpha of the Beta distribution of the share that another image's rectangle takes; 0: off.",
+  })
+  cutmix!: number;
 }
 
 @InputType()
@@ -54,11 +83,21 @@ export class StartTrainingInput {
   schedule?: ScheduleInput;
   @Field(() => AugmentationInput, { nullable: true }) augmentation?: AugmentationInput;
   @Field(() => Float, { nullable: true, defaultValue: 0 }) labelSmoothing!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Keeps exponential moving averages of the weights, which are evaluated and published: 0.999, say.',
+  })
+  emaDecay?: number;
   @Field(() => EarlyStoppingInput, {
     nullable: true,
     description: 'The version has the weights of the last epoch trained, not of the best.',
   })
   earlyStopping?: EarlyStoppingInput;
+  @Field(() => Float, {
+    defaultValue: 0,
+    description: 'Share of TRAIN, by class, that validates instead of training; 0: TEST validates.',
+  })
+  validationFraction!: number;
   @Field(() => EngineEnum, { defaultValue: 'AUTO' }) engine!: EngineName;
   @Field(() => PrecisionEnum, { defaultValue: 'AUTO' }) precision!: PrecisionName;
   @Field(() => Int, { defaultValue: 0 }) seed!: number;

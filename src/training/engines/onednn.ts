@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as addonTypes from '../../../native/index.d.ts';
 import type { Graph, TensorMap } from '../../domain/network/graph.js';
-import type { Batch, Engine, SessionOptions, StepResult, TrainingSession } from '../engine.js';
+import type { Batch, Engine, Mix, SessionOptions, StepResult, TrainingSession } from '../engine.js';
 import { ResourceError } from '../engine.js';
 
 type Addon = typeof addonTypes;
@@ -67,20 +67,22 @@ async function openSession(
   options: SessionOptions,
   threads: number,
 ): Promise<TrainingSession> {
-  const { batchSize, precision, optimizer, labelSmoothing, seed } = options;
+  const { batchSize, precision, optimizer, labelSmoothing, seed, emaDecay } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new RangeError(`batchSize must be a positive integer, not ${batchSize}`);
   if (!(labelSmoothing >= 0 && labelSmoothing < 1))
     throw new RangeError(`labelSmoothing must be in [0, 1), not ${labelSmoothing}`);
+  if (emaDecay !== undefined && !(emaDecay > 0 && emaDecay < 1))
+    throw new RangeError(`emaDecay must be in (0, 1), not ${emaDecay}`);
   const native = new addon.Session();
-  const nativeOptions = { batchSize, precision, optimizer, labelSmoothing, threads, seed: seed >>> 0 };
+  const nativeOptions = { batchSize, precision, optimizer, labelSmoothing, threads, seed: seed >>> 0, emaDecay };
   try {
     await ours('open', () => native.open(graph, Object.fromEntries(initial), nativeOptions));
   } catch (error) {
     await native.close();
     throw error;
   }
-  return new OneDnnSession(native, graph, batchSize);
+  return new OneDnnSession(native, graph, options);
 }
 
 class OneDnnSession implements TrainingSession {
@@ -90,18 +92,17 @@ class OneDnnSession implements TrainingSession {
   constructor(
     private readonly native: addonTypes.Session,
     private readonly graph: Graph,
-    private readonly batchSize: number,
+    private readonly options: SessionOptions,
   ) {
     this.imageElements = graph.inputShape.reduce((product, size) => product * size, 1);
   }
 
-  async step({ images, labels, size }: Batch, learningRate: number): Promise<StepResult> {
+  async step({ images, labels, size, mix }: Batch, learningRate: number): Promise<StepResult> {
     this.checkImages(images, size);
-    if (labels.length !== size) throw new RangeError(`labels has ${labels.length} elements, not ${size}`);
-    const wrong = labels.find((label) => label < 0 || label >= this.graph.numClasses);
-    if (wrong !== undefined) throw new RangeError(`label ${wrong} is not in [0, ${this.graph.numClasses})`);
+    this.checkLabels(labels, size);
+    if (mix) this.checkMix(mix, size);
     if (!Number.isFinite(learningRate)) throw new RangeError(`learningRate must be finite, not ${learningRate}`);
-    return ours('step', () => this.native.step(images, labels, size, learningRate));
+    return ours('step', () => this.native.step(images, labels, size, learningRate, mix?.labels, mix?.shares));
   }
 
   async evaluate(images: Float32Array, size: number): Promise<Float32Array> {
@@ -117,12 +118,18 @@ class OneDnnSession implements TrainingSession {
     return toMap(await ours('optimizerState', () => this.native.optimizerState()));
   }
 
+  async averages(): Promise<TensorMap | undefined> {
+    const averages = await ours('averages', () => this.native.averages());
+    return this.options.emaDecay === undefined ? undefined : toMap(averages);
+  }
+
   async gradients(): Promise<TensorMap> {
     return toMap(await ours('gradients', () => this.native.gradients()));
   }
 
-  async restore(tensors: TensorMap, optimizerState: TensorMap): Promise<void> {
-    await ours('restore', () => this.native.restore(Object.fromEntries(tensors), Object.fromEntries(optimizerState)));
+  async restore(tensors: TensorMap, optimizerState: TensorMap, averages: TensorMap = new Map()): Promise<void> {
+    const [values, state, kept] = [tensors, optimizerState, averages].map((map) => Object.fromEntries(map));
+    await ours('restore', () => this.native.restore(values!, state!, kept));
   }
 
   close(): Promise<void> {
@@ -131,10 +138,24 @@ class OneDnnSession implements TrainingSession {
   }
 
   private checkImages(images: Float32Array, size: number): void {
-    if (!Number.isInteger(size) || size < 1 || size > this.batchSize)
-      throw new RangeError(`a batch has between 1 and ${this.batchSize} images, not ${size}`);
+    const { batchSize } = this.options;
+    if (!Number.isInteger(size) || size < 1 || size > batchSize)
+      throw new RangeError(`a batch has between 1 and ${batchSize} images, not ${size}`);
     const elements = size * this.imageElements;
     if (images.length !== elements) throw new RangeError(`images has ${images.length} elements, not ${elements}`);
+  }
+
+  private checkLabels(labels: Int32Array, size: number): void {
+    if (labels.length !== size) throw new RangeError(`labels has ${labels.length} elements, not ${size}`);
+    const wrong = labels.find((label) => label < 0 || label >= this.graph.numClasses);
+    if (wrong !== undefined) throw new RangeError(`label ${wrong} is not in [0, ${this.graph.numClasses})`);
+  }
+
+  private checkMix({ labels, shares }: Mix, size: number): void {
+    this.checkLabels(labels, size);
+    if (shares.length !== size) throw new RangeError(`shares has ${shares.length} elements, not ${size}`);
+    const wrong = shares.find((share) => !(share >= 0 && share <= 1));
+    if (wrong !== undefined) throw new RangeError(`share ${wrong} is not in [0, 1]`);
   }
 }
 

@@ -90,9 +90,14 @@ class ThreadSession implements TrainingSession {
     return this.thread.call('optimizerState', this.number).catch(ours('optimizerState'));
   }
 
-  async restore(tensors: TensorMap, optimizerState: TensorMap): Promise<void> {
+  async averages(): Promise<TensorMap | undefined> {
+    this.checkOpen('averages');
+    return this.thread.call('averages', this.number).catch(ours('averages'));
+  }
+
+  async restore(tensors: TensorMap, optimizerState: TensorMap, averages?: TensorMap): Promise<void> {
     this.checkOpen('restore');
-    await this.thread.call('restore', this.number, tensors, optimizerState).catch(ours('restore'));
+    await this.thread.call('restore', this.number, tensors, optimizerState, averages).catch(ours('restore'));
   }
 
   async gradients(): Promise<TensorMap> {

@@ -13,6 +13,7 @@ import {
   unpackCheckpoint,
   type Checkpoint,
 } from '../../../src/training/checkpoint.js';
+import type { Engine } from '../../../src/training/engine.js';
 import { createOneDnnEngine } from '../../../src/training/engines/onednn.js';
 import { EngineSet } from '../../../src/training/select-engine.js';
 import {
@@ -54,18 +55,20 @@ interface Story {
 }
 const emptyStory = (): Story => ({ steps: [], epochs: [], checkpoints: [] });
 
-/** `pauseAfter`: at which step of the whole run the loop is asked to pause. */
+/** `pauseAfter`: at which step of the whole run the loop is asked to pause, or at which batch that it evaluates. */
 async function run(
   input: PlanInput,
   {
     story = emptyStory(),
     resumeFrom,
     pauseAfter,
+    pauseInEvaluation,
     ...more
   }: {
     story?: Story;
     resumeFrom?: Checkpoint | undefined;
-    pauseAfter?: number;
+    pauseAfter?: number | undefined;
+    pauseInEvaluation?: number | undefined;
   } & Pick<TrainingTask, 'checkpointEverySteps' | 'pauseAfterEpoch'> = {},
 ): Promise<TrainingResult> {
   const plan = normalisePlan(input);
@@ -82,8 +85,21 @@ async function run(
     },
     onCheckpoint: async (checkpoint) => void story.checkpoints.push(stored(checkpoint, input)),
   };
+  const opened: Engine = {
+    ...engine,
+    open: async (...args) => {
+      const session = await engine.open(...args);
+      let evaluations = 0;
+      return Object.assign(Object.create(session) as typeof session, {
+        evaluate: (images: Float32Array, size: number) => {
+          if (++evaluations === pauseInEvaluation) pause.abort();
+          return session.evaluate(images, size);
+        },
+      });
+    },
+  };
   const task = {
-    plan, graph, data, engine, resumeFrom, ...more,
+    plan, graph, data, resumeFrom, ...more, engine: opened,
     classNames: CLASS_NAMES,
     initial: initialTensors(graph, definition, plan.seed),
     normalisation: { mean: [0.4], std: [0.3] },
@@ -154,6 +170,69 @@ describe('the training loop', () => {
       }
     },
   );
+
+  it.each([
+    ['SGD', { mixup: 0.4, cutmix: 1, cropPadding: 1, randomErasing: 0.3 }],
+    ['ADAMW', { mixup: 0.2, randomResizedCrop: true, horizontalFlip: true }],
+  ] as const)(
+    'with averages, clipping, early stopping, mixtures and a held-out part ends bit for bit as if left alone: %s',
+    async (kind, augmentation) => {
+      const input: PlanInput = {
+        ...recipe,
+        epochs: 5,
+        optimizer: { kind, learningRate: kind === 'SGD' ? 0.05 : 0.003, clipNorm: 0.5 },
+        schedule: { kind: 'COSINE' },
+        augmentation,
+        emaDecay: 0.95,
+        // Never reached, but its state decides.
+        earlyStopping: { metric: 'VALIDATION_LOSS', patience: 4, minDelta: 0.01 },
+        validationFraction: 0.2,
+      };
+      const alone = emptyStory();
+      const left = await run(input, { story: alone });
+      const expected = weightsHash(left);
+      const stepsPerEpoch = 11; // 203 - 41 images
+      expect(alone.steps).toHaveLength(5 * stepsPerEpoch);
+      // Within an epoch; after its last step, before it validates; within validation; before the first step of one;
+      // after the run's last step.
+      for (const pauses of [[{ step: 4 }], [{ step: 11 }], [{ evaluation: 2 }], [{ step: 12 }, { evaluation: 1 }, { step: 55 }]]) {
+        const story = emptyStory();
+        for (const pause of pauses)
+          expect(
+            await run(input, { story, resumeFrom: story.checkpoints.at(-1), pauseAfter: pause.step, pauseInEvaluation: pause.evaluation }),
+          ).toEqual({ outcome: 'paused' });
+        const result = await run(input, { story, resumeFrom: story.checkpoints.at(-1) });
+        expect(weightsHash(result), JSON.stringify(pauses)).toBe(expected);
+        expect(result).toEqual(left);
+        expect(story.steps).toEqual(alone.steps);
+        expect(story.epochs).toEqual(alone.epochs);
+        expect(story.checkpoints.at(-1)).toEqual({ ...alone.checkpoints.at(-1), position: expect.anything() });
+      }
+      // Killed at any moment: what its last checkpoint holds, in memory of nothing else.
+      const killed = emptyStory();
+      await run(input, { story: killed, checkpointEverySteps: 3 });
+      for (const resumeFrom of killed.checkpoints.filter((_, index) => index % 4 === 1)) {
+        const result = await run(input, { resumeFrom });
+        expect(weightsHash(result), `from step ${resumeFrom.step}`).toBe(expected);
+        expect(result).toEqual(left);
+      }
+    },
+  );
+
+  it('validates on the part of TRAIN that it holds out, evaluates on TEST, and publishes the averages', async () => {
+    const input: PlanInput = { ...recipe, emaDecay: 0.9, validationFraction: 0.2 };
+    const story = emptyStory();
+    const result = await run(input, { story });
+    if (result.outcome !== 'finished') throw new Error('paused');
+    expect(story.steps.slice(0, 11).map(({ images }) => images)).toEqual([...Array(10).fill(16), 2]);
+    const support = result.evaluation.perClass.reduce((sum, { support: images }) => sum + images, 0);
+    expect(support).toBe(50);
+    // A share of 41 images, which no share of 50 is but 0 and 1.
+    const hits = 41 * story.epochs[0]!.validationAccuracy;
+    expect(hits).toBeCloseTo(Math.round(hits), 9);
+    expect(result.tensors).toEqual(story.checkpoints.at(-1)!.averages);
+    expect(result.tensors).not.toEqual(story.checkpoints.at(-1)!.tensors);
+  });
 
   it('goes on from the last epoch after a sudden end', async () => {
     const story = emptyStory();

@@ -24,6 +24,22 @@ export class Optimizer {
     return this.slots;
   }
 
+  /**
+   * The gradients that `update` takes: scaled down together where their L2 norm exceeds `clipNorm`, as
+   * torch.nn.utils.clip_grad_norm_ does it. Those given are disposed of where they are not among them.
+   */
+  clip(gradients: tf.NamedTensorMap): tf.NamedTensorMap {
+    const { clipNorm } = this.plan;
+    if (clipNorm === undefined) return gradients;
+    const square = (gradient: tf.Tensor) => tf.tidy(() => tf.sum(tf.square(gradient)).dataSync()[0]!);
+    const norm = Math.sqrt(Object.values(gradients).reduce((sum, gradient) => sum + square(gradient), 0));
+    const scale = clipNorm / (norm + 1e-6);
+    if (scale >= 1) return gradients;
+    const clipped = Object.entries(gradients).map(([name, gradient]) => [name, tf.mul(gradient, scale)] as const);
+    tf.dispose(gradients);
+    return Object.fromEntries(clipped);
+  }
+
   /** @param step 1 for the first. */
   update(gradients: tf.NamedTensorMap, learningRate: number, step: number): void {
     for (const [name, variable] of this.variables)

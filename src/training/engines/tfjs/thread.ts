@@ -24,6 +24,7 @@ interface Calls {
   evaluate: TfjsSession['evaluate'];
   tensors: TfjsSession['tensors'];
   optimizerState: TfjsSession['optimizerState'];
+  averages: TfjsSession['averages'];
   gradients: TfjsSession['gradients'];
   restore: TfjsSession['restore'];
   close: TfjsSession['close'];
