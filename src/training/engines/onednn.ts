@@ -119,8 +119,8 @@ class OneDnnSession implements TrainingSession {
   }
 
   async averages(): Promise<TensorMap | undefined> {
-    const averages = await ours('averages', () => this.native.averages());
-    return this.options.emaDecay === undefined ? undefined : toMap(averages);
+    if (this.options.emaDecay === undefined) return undefined;
+    return toMap(await ours('averages', () => this.native.averages()));
   }
 
   async gradients(): Promise<TensorMap> {
