@@ -31,6 +31,7 @@ std::string oneDnnVersion() {
 }
 
 bool hasNativeBFloat16() { return effectiveIsaHas(dnnl_cpu_isa_avx512_core_bf16); }
+bool hasMatrixTiles() { return effectiveIsaHas(dnnl_cpu_isa_avx512_core_amx); }
 bool canComputeBFloat16() { return effectiveIsaHas(dnnl_cpu_isa_avx512_core); }
 
 }  // namespace residual

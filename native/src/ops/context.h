@@ -25,6 +25,8 @@ std::string effectiveIsa();
 std::string oneDnnVersion();
 /// Whether the CPU has bfloat16 arithmetic, so that it is faster than float32.
 bool hasNativeBFloat16();
+/// Whether the CPU multiplies whole tiles of matrices (AMX).
+bool hasMatrixTiles();
 /// Whether bfloat16 can be computed at all (AVX-512 without the instruction: emulated by oneDNN).
 bool canComputeBFloat16();
 

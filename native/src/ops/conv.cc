@@ -1,6 +1,7 @@
 #include "conv.h"
 
 #include "conv_direct.h"
+#include "winograd.h"
 
 namespace residual {
 namespace {
@@ -15,7 +16,7 @@ class Conv final : public Op {
   void planForward(MemoryPlan& plan) override {
     plan.use(x_.data);
     y_.data = plan.allocate(y_.bytes());
-    forward_ = makeDirectForward(spec_);
+    forward_ = winograd_ ? makeWinogradForward(spec_) : makeDirectForward(spec_);
     forward_->plan(plan);
   }
 
@@ -25,10 +26,10 @@ class Conv final : public Op {
     if (x_.needsGradient) {
       dx_ = plan.allocate(x_.bytes());
       giveGradient(x_, dx_);
-      backwardData_ = makeDirectBackwardData(spec_);
+      backwardData_ = winograd_ ? makeWinogradBackwardData(spec_) : makeDirectBackwardData(spec_);
       backwardData_->plan(plan);
     }
-    backwardWeights_ = makeDirectBackwardWeights(spec_);
+    backwardWeights_ = winograd_ ? makeWinogradBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
     backwardWeights_->plan(plan);
   }
 
@@ -49,6 +50,7 @@ class Conv final : public Op {
   Value& x_;
   Value& y_;
   const ConvSpec spec_;
+  const bool winograd_ = winogradPays(spec_);
   Buffer *dy_ = nullptr, *dx_ = nullptr;
   std::unique_ptr<ConvPass> forward_, backwardData_, backwardWeights_;
 };

@@ -1,46 +1,12 @@
-// Included by each kernels_*.cc after it has set the instruction set and RESIDUAL_KERNELS, its namespace. GCC's vector
-// extension compiles to whatever that set has; only the rounding to bfloat16 has an instruction of its own.
+// Included by each kernels_*.cc after it has set the instruction set and RESIDUAL_KERNELS, its namespace.
 
 namespace residual::RESIDUAL_KERNELS {
 namespace {
 
-constexpr int64_t kLanes = 16;
 /// Rows whose sums are gathered in float32 before they enter the float64 totals.
 constexpr int64_t kRowsPerChunk = 32;
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef uint64_t Longs __attribute__((vector_size(128)));
-typedef uint16_t Halves __attribute__((vector_size(32)));
-
-#define RESIDUAL_INLINE static inline __attribute__((always_inline))
-
-RESIDUAL_INLINE Floats load(const float* source) {
-  Floats values;
-  __builtin_memcpy(&values, source, sizeof values);
-  return values;
-}
-
-RESIDUAL_INLINE Floats load(const bfloat16* source) {
-  Halves halves;
-  __builtin_memcpy(&halves, source, sizeof halves);
-  return (Floats)(__builtin_convertvector(halves, Words) << 16);
-}
-
-RESIDUAL_INLINE void store(float* destination, Floats values) { __builtin_memcpy(destination, &values, sizeof values); }
-
-RESIDUAL_INLINE void store(bfloat16* destination, Floats values) {
-#ifdef __AVX512BF16__
-  const __m256bh halves = _mm512_cvtneps_pbh((__m512)values);
-#else
-  const Words bits = (Words)values;
-  const Words rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  // Rounding could carry a NaN's mantissa into an infinity.
-  const Words result = values == values ? rounded : (bits | 0x400000);
-  const Halves halves = __builtin_convertvector(result >> 16, Halves);
-#endif
-  __builtin_memcpy(destination, &halves, sizeof halves);
-}
+#include "vectors.inl"
 
 /// The last elements of a tensor, fewer than a vector.
 template <class T>

@@ -6,5 +6,6 @@
 
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
 #define RESIDUAL_KERNELS kernels_avx512_bf16
+#define RESIDUAL_NATIVE_BFLOAT16  // the pragma does not define __AVX512BF16__
 #include "kernels.inl"
 #endif

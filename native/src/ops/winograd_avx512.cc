@@ -1,0 +1,10 @@
+// winograd_kernels.inl for AVX-512. Only `winogradKernels()` may choose it, after it has asked the CPU.
+#include "winograd_kernels.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
+#define RESIDUAL_KERNELS kernels_avx512
+#include "winograd_kernels.inl"
+#endif

@@ -1,0 +1,220 @@
+// Winograd's passes against the sums that define a convolution, and against oneDNN's direct passes.
+#include <omp.h>
+
+#include <cstring>
+
+#include "../src/memory.h"
+#include "../src/ops/conv_direct.h"
+#include "../src/ops/winograd.h"
+#include "../src/ops/winograd_kernels.h"
+#include "check.h"
+
+using namespace residual;
+using namespace residual::test;
+
+namespace {
+
+struct Size {
+  int64_t batch, height, width, inputs, outputs;
+};
+
+float upperHalf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
+void write(const Buffer& buffer, DataType type, const std::vector<float>& values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, &values[i], sizeof bits);
+    if (type == DataType::Float32)
+      buffer.as<float>()[i] = values[i];
+    else
+      buffer.as<bfloat16>()[i].bits = static_cast<uint16_t>(bits >> 16);
+  }
+}
+
+std::vector<float> read(const Buffer& buffer, const Value& value) {
+  std::vector<float> values(value.elements());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint32_t bits = static_cast<uint32_t>(buffer.as<bfloat16>()[i].bits) << 16;
+    std::memcpy(&values[i], &bits, sizeof bits);
+    if (value.type == DataType::Float32) values[i] = buffer.as<float>()[i];
+  }
+  return values;
+}
+
+/// What the passes of one convolution give, in the order y, dx, gradient of the weights, gradient of the bias.
+using Results = std::vector<std::vector<float>>;
+
+/// One convolution on random values that its type can hold.
+class Case {
+ public:
+  Case(const Size& size, DataType type, int threads) : size_(size), type_(type), threads_(threads) {
+    std::mt19937 random(5);
+    x_ = values(size.inputs, size.height * size.width * size.batch, random);
+    dy_ = values(size.outputs, size.height * size.width * size.batch, random);
+    weight_ = randomValues(size.outputs * size.inputs * 9, random, 0.1f);
+    bias_ = randomValues(size.outputs, random);
+  }
+
+  template <class Forward, class BackwardData, class BackwardWeights>
+  Results run(Forward makeForward, BackwardData makeBackwardData, BackwardWeights makeBackwardWeights) const {
+    omp_set_num_threads(threads_);
+    const Context context(threads_);
+    const Value x = value(size_.inputs), y = value(size_.outputs);
+    std::vector<float> weight = weight_, bias = bias_, weightGradient(weight.size(), -1), biasGradient(bias.size(), -1);
+    const Parameter weights{{}, static_cast<int64_t>(weight.size()), weight.data(), weightGradient.data()};
+    const Parameter biases{{}, static_cast<int64_t>(bias.size()), bias.data(), biasGradient.data()};
+    const ConvSpec spec{context, Mode::Training, "conv", 3, 1, 1, 1, x, y, weights, &biases};
+    MemoryPlan plan;
+    Buffer *xs = plan.allocate(x.bytes()), *ys = plan.allocate(y.bytes());
+    Buffer *dxs = plan.allocate(x.bytes()), *dys = plan.allocate(y.bytes());
+    const std::unique_ptr<ConvPass> passes[] = {makeForward(spec), makeBackwardData(spec), makeBackwardWeights(spec)};
+    for (const auto& pass : passes) pass->plan(plan);
+    Arena arena;
+    arena.resize(plan.place());
+    plan.bind(arena.data());
+    write(*xs, type_, x_);
+    write(*dys, type_, dy_);
+    passes[0]->bind(xs, ys);
+    passes[1]->bind(dys, dxs);
+    passes[2]->bind(xs, dys);
+    for (const auto& pass : passes) pass->execute();
+    const Results first{read(*ys, y), read(*dxs, x), weightGradient, biasGradient};
+    for (const auto& pass : passes) pass->execute();
+    require(first == Results{read(*ys, y), read(*dxs, x), weightGradient, biasGradient}, "a second time gives other bits");
+    return first;
+  }
+
+  Results winograd() const { return run(makeWinogradForward, makeWinogradBackwardData, makeWinogradBackwardWeights); }
+  Results direct() const { return run(makeDirectForward, makeDirectBackwardData, makeDirectBackwardWeights); }
+
+  /// By definition, in float64.
+  Results plain() const {
+    std::vector<double> y(dy_.size()), dx(x_.size()), weightGradient(weight_.size()), biasGradient(bias_.size());
+    const auto [batch, height, width, inputs, outputs] = size_;
+    for (int64_t pixel = 0; pixel < batch * height * width; ++pixel)
+      for (int64_t o = 0; o < outputs; ++o) {
+        y[pixel * outputs + o] += bias_[o];
+        biasGradient[o] += dy_[pixel * outputs + o];
+      }
+    for (int64_t n = 0; n < batch; ++n)
+      for (int64_t row = 0; row < height; ++row)
+        for (int64_t column = 0; column < width; ++column)
+          for (int64_t k = 0; k < 9; ++k) {
+            const int64_t r = row + k / 3 - 1, c = column + k % 3 - 1;
+            if (r < 0 || r >= height || c < 0 || c >= width) continue;
+            const int64_t to = ((n * height + row) * width + column) * outputs, from = ((n * height + r) * width + c) * inputs;
+            for (int64_t o = 0; o < outputs; ++o)
+              for (int64_t i = 0; i < inputs; ++i) {
+                const int64_t w = (o * inputs + i) * 9 + k;
+                y[to + o] += static_cast<double>(weight_[w]) * x_[from + i];
+                dx[from + i] += static_cast<double>(weight_[w]) * dy_[to + o];
+                weightGradient[w] += static_cast<double>(dy_[to + o]) * x_[from + i];
+              }
+          }
+    return {{y.begin(), y.end()}, {dx.begin(), dx.end()}, {weightGradient.begin(), weightGradient.end()},
+            {biasGradient.begin(), biasGradient.end()}};
+  }
+
+ private:
+  std::vector<float> values(int64_t channels, int64_t pixels, std::mt19937& random) const {
+    std::vector<float> values = randomValues(channels * pixels, random);
+    if (type_ == DataType::BFloat16)
+      for (float& value : values) value = upperHalf(value);
+    return values;
+  }
+
+  Value value(int64_t channels) const {
+    Value value;
+    value.batch = size_.batch;
+    value.channels = channels;
+    value.height = size_.height;
+    value.width = size_.width;
+    value.type = type_;
+    return value;
+  }
+
+  const Size size_;
+  const DataType type_;
+  const int threads_;
+  std::vector<float> x_, dy_, weight_, bias_;
+};
+
+constexpr const char* kResults[] = {"y", "dx", "gradient of the weights", "gradient of the bias"};
+
+/// Norm of the difference beside that of the expected values.
+double error(const std::vector<float>& actual, const std::vector<float>& expected) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+    size += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return std::sqrt(difference / size);
+}
+
+/// Float32 rounds at 6e-8, bfloat16 at 2e-3: there, both factors of each product are rounded, and so are y and dx.
+double tolerance(DataType type) { return type == DataType::Float32 ? 1e-6 : 6e-3; }
+
+void checkCase(const Size& size, DataType type, int threads) {
+  const std::string name = std::to_string(size.batch) + " images of " + std::to_string(size.height) + "x" + std::to_string(size.width) +
+                           ", " + std::to_string(size.inputs) + " to " + std::to_string(size.outputs) + " channels, " +
+                           (type == DataType::Float32 ? "float32, " : "bfloat16, ") + std::to_string(threads) + " threads";
+  claim("Winograd's passes are the convolution and give the same bits twice: " + name, [&] {
+    const Case conv(size, type, threads);
+    const Results winograd = conv.winograd(), plain = conv.plain(), direct = conv.direct();
+    for (size_t i = 0; i < plain.size(); ++i) {
+      const double ours = error(winograd[i], plain[i]), directs = error(direct[i], plain[i]);
+      require(ours <= tolerance(type), std::string(kResults[i]) + " is off by " + std::to_string(ours * 1e6) + "e-6");
+      // In bfloat16 the direct gradient of the weights, a sum of exact products, is as exact as float32.
+      const double allowed = type == DataType::BFloat16 && i >= 2 ? tolerance(type) : 5 * directs + 1e-7;
+      require(ours <= allowed, std::string(kResults[i]) + " is off by " + std::to_string(ours * 1e6) + "e-6, the direct one by " +
+                                   std::to_string(directs * 1e6) + "e-6");
+    }
+  });
+}
+
+ConvSpec conv(const Context& context, const Value& x, const Value& y, const Parameter& weight, int64_t stride, int64_t groups) {
+  return {context, Mode::Training, "conv", 3, stride, 1, groups, x, y, weight, nullptr};
+}
+
+void checkChoice() {
+  claim("other strides, groups and channels than its own are not Winograd's", [] {
+    const Context context(1);
+    const Parameter weight{};
+    Value few, many;
+    few.channels = 8;
+    many.channels = 32;
+    require(winogradPays(conv(context, many, many, weight, 1, 1)) == !hasMatrixTiles(), "the usual is not");
+    require(!winogradPays(conv(context, many, many, weight, 2, 1)), "a stride is");
+    require(!winogradPays(conv(context, many, many, weight, 1, 2)), "groups are");
+    require(!winogradPays(conv(context, few, many, weight, 1, 1)), "8 input channels are");
+    require(!winogradPays(conv(context, many, few, weight, 1, 1)), "8 output channels are");
+  });
+}
+
+}  // namespace
+
+int main() {
+  if (!winogradKernels(DataType::Float32)) {
+    std::printf("no AVX-512: nothing to check\n");
+    return 0;
+  }
+  checkChoice();
+  for (const DataType type : {DataType::Float32, DataType::BFloat16}) {
+    if (!winogradKernels(type)) continue;
+    for (const int threads : {1, 2, 3}) {
+      checkCase({1, 1, 1, 16, 16}, type, threads);
+      checkCase({5, 9, 7, 16, 32}, type, threads);
+      checkCase({3, 7, 7, 64, 80}, type, threads);
+      checkCase({3, 8, 13, 80, 16}, type, threads);
+    }
+    checkCase({9, 13, 11, 48, 48}, type, 2);  // several blocks of tiles for each thread
+    checkCase({2, 7, 5, 128, 256}, type, 2);  // the threads divide the output channels of the weights' gradient
+  }
+  return failures ? 1 : 0;
+}
