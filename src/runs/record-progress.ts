@@ -26,11 +26,13 @@ const ROWS_AT_ONCE = 2_000;
 
 /**
  * Writes what a run does, once a second: its heartbeat, how far it is, its steps and its log. Where the database is
- * away for a while everything is kept and written when it is back.
+ * away for a while everything is kept and written when it is back. What was written although no answer came is written
+ * again, which changes nothing: steps, epochs and lines have numbers.
  */
 export class RunRecorder {
   private steps: StepRecord[] = [];
-  private lines: { at: Date; level: LogLevel; message: string }[] = [];
+  private lines: { line: number; at: Date; level: LogLevel; message: string }[] = [];
+  private lastLine = 0;
   private latest: StepRecord | undefined;
   private start = { step: 0, at: performance.now() };
   private readonly timer: NodeJS.Timeout;
@@ -57,7 +59,7 @@ export class RunRecorder {
   }
 
   log(level: LogLevel, message: string): void {
-    this.lines.push({ at: new Date(), level, message });
+    this.lines.push({ line: ++this.lastLine, at: new Date(), level, message });
   }
 
   /** @throws RunLostError */
@@ -138,7 +140,7 @@ export class RunRecorder {
     steps: readonly StepRecord[],
     lines: RunRecorder['lines'],
   ): Promise<void> {
-    const { runId } = this.options.owner;
+    const { runId, attempt } = this.options.owner;
     const { requestedState } = await transaction.trainingRun.update({
       where: { id: runId },
       data: { ...(this.latest && { step: this.latest.step, epoch: this.latest.epoch }), etaSeconds: this.etaSeconds() },
@@ -148,7 +150,8 @@ export class RunRecorder {
       const data = steps.slice(start, start + ROWS_AT_ONCE).map((step) => ({ runId, ...step }));
       await transaction.stepMetric.createMany({ data, skipDuplicates: true });
     }
-    if (lines.length > 0) await transaction.logLine.createMany({ data: lines.map((line) => ({ runId, ...line })) });
+    const data = lines.map((line) => ({ runId, attempt, ...line }));
+    if (data.length > 0) await transaction.logLine.createMany({ data, skipDuplicates: true });
     if (requestedState !== 'RUN') this.options.onRequest(requestedState);
   }
 
