@@ -18,7 +18,7 @@ const FLOAT32 = { floor: 1.5, aim: 2.0 };
 /** Of our process' peak memory to the peer's. */
 const MEMORY = { model: 'resnet50', ceiling: 0.7, aim: 0.5 };
 /** Of the worker's whole loop to bare steps. */
-const LOOP = { model: 'resnet20', batchSize: 128, floor: 0.93, aim: 0.98 };
+const LOOP = { model: 'resnet20', batchSize: 128, floor: 0.93, aim: 0.98, seconds: 20 };
 
 type Work = (typeof WORKS)[number];
 
@@ -109,8 +109,8 @@ async function compareLoop(threads: number): Promise<Row> {
   const { model, batchSize, floor, aim } = LOOP;
   const rounds = [];
   for (let number = 1; number <= ROUNDS; number++) {
-    const steps = await runOurs('train', model, batchSize, threads);
-    const loop = await runOurs('loop', model, batchSize, threads, steps.precision);
+    const steps = await runOurs('train', model, batchSize, threads, undefined, LOOP.seconds);
+    const loop = await runOurs('loop', model, batchSize, threads, steps.precision, LOOP.seconds);
     rounds.push({ steps, loop });
     tell(
       `loop, round ${number} of ${ROUNDS}, images/s: loop ${loop.imagesPerSecond}, steps ${steps.imagesPerSecond} ` +
@@ -133,7 +133,15 @@ async function compareLoop(threads: number): Promise<Row> {
   };
 }
 
-function runOurs(bench: 'train' | 'loop', model: string, batchSize: number, threads: number, precision?: string) {
-  const options = ['--threads', String(threads), ...(precision ? ['--precision', precision] : [])];
-  return runBench<TrainingFigures>(bench, model, String(batchSize), ...options);
+function runOurs(
+  bench: 'train' | 'loop',
+  model: string,
+  batchSize: number,
+  threads: number,
+  precision?: string,
+  seconds?: number,
+) {
+  const options = Object.entries({ threads, precision, seconds }).filter(([, value]) => value !== undefined);
+  const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
+  return runBench<TrainingFigures>(bench, model, String(batchSize), ...args);
 }

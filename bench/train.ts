@@ -12,14 +12,16 @@ import { availableThreads } from './threads.js';
 
 const WARM_UP_STEPS = 2;
 const MIN_STEPS = 7;
-const MIN_SECONDS = 3;
 
-/** `npm run bench -- train MODEL BATCH`: training steps on random data in memory, through a worker's engine. */
+/**
+ * `npm run bench -- train MODEL BATCH [--precision float32|bfloat16] [--seconds 3] [--threads 2]`: training steps on
+ * random data in memory, through a worker's engine.
+ */
 export async function benchTrain(args: string[]): Promise<void> {
   const { positionals, values } = parseArgs({
     args,
     allowPositionals: true,
-    options: { precision: { type: 'string' }, threads: { type: 'string' } },
+    options: { precision: { type: 'string' }, threads: { type: 'string' }, seconds: { type: 'string', default: '3' } },
   });
   const [model, batchSize = '128'] = positionals;
   const { definition, graph } = benchModel(model);
@@ -34,16 +36,17 @@ export async function benchTrain(args: string[]): Promise<void> {
     labelSmoothing: 0,
     seed: 0,
   });
-  const seconds = await timeSteps(session, randomBatch(graph, Number(batchSize)));
+  const seconds = await timeSteps(session, randomBatch(graph, Number(batchSize)), Number(values.seconds));
   await session.close();
   report({ model: model!, batchSize: Number(batchSize), precision, threads, device: engine.device, seconds });
 }
 
-async function timeSteps(session: TrainingSession, batch: Batch): Promise<number[]> {
+/** For so long, and at least MIN_STEPS steps. @returns the seconds of each, ascending */
+async function timeSteps(session: TrainingSession, batch: Batch, leastSeconds: number): Promise<number[]> {
   for (let step = 0; step < WARM_UP_STEPS; step++) await session.step(batch, 0.01);
   const seconds: number[] = [];
   const start = performance.now();
-  while (seconds.length < MIN_STEPS || performance.now() - start < MIN_SECONDS * 1000) {
+  while (seconds.length < MIN_STEPS || performance.now() - start < leastSeconds * 1000) {
     const before = performance.now();
     await session.step(batch, 0.01);
     seconds.push((performance.now() - before) / 1000);
