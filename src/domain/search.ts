@@ -1,9 +1,14 @@
+import type { Metric } from './plan.js';
 import { canonical } from './search-space.js';
 import type { Assignment, JsonValue, ListParameter, RangeParameter, SearchParameter } from './search-space.js';
 import { CounterRandom, STREAM, permutation } from './seed.js';
 
 /** Which trials a search consists of. Everything here is a function of its arguments: asked again, it says the same. */
-export type SearchAlgorithm = 'GRID' | 'RANDOM' | 'ASHA';
+export const SEARCH_ALGORITHMS = ['GRID', 'RANDOM', 'ASHA'] as const;
+export type SearchAlgorithm = (typeof SEARCH_ALGORITHMS)[number];
+
+/** Losses fall, accuracies rise. */
+export const isLargerBetter = (metric: Metric): boolean => metric.endsWith('_ACCURACY');
 
 export const MAX_TRIALS = 1_000;
 /** A range so narrow that this many draws do not tell enough values apart gives fewer trials. */

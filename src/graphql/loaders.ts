@@ -12,6 +12,7 @@ export function createLoaders(database: Database) {
     model: byKey((ids) => database.model.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     dataset: byKey((ids) => database.dataset.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     run: byKey((ids) => database.trainingRun.findMany({ where: { id: { in: ids } } }), (row) => row.id),
+    sweep: byKey((ids) => database.sweep.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     version: byKey((ids) => database.modelVersion.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     versionOfRun: byKey((ids) => database.modelVersion.findMany({ where: { runId: { in: ids } } }), (row) => row.runId),
     artifacts: listByKey(

@@ -13,6 +13,7 @@ import { DateTime } from './scalars.js';
 import { PredictionResolver, ServingStatsResolver } from './serving/serving.resolver.js';
 import { ComparisonResolver } from './training/comparison.resolver.js';
 import { RunResolver } from './training/run.resolver.js';
+import { SweepResolver, TrialResolver } from './training/sweep.resolver.js';
 import { WorkerResolver } from './training/worker.resolver.js';
 
 export function createSchema(): GraphQLSchema {
@@ -23,6 +24,8 @@ export function createSchema(): GraphQLSchema {
       DatasetResolver,
       RunResolver,
       ComparisonResolver,
+      SweepResolver,
+      TrialResolver,
       WorkerResolver,
       VersionResolver,
       ArtifactResolver,

@@ -43,8 +43,8 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
     const options = { dataDir, environment: { ...environmentFor(config, stack, key), PORT: String(port) } };
     const api = await startApi(options);
     const index = parts.push(api) - 1;
-    const queues: WorkerName[] = ['train', 'datasets'];
-    const workers = queues.map((queue) => supervise(() => startWorker(queue, options), report));
+    const kinds: WorkerName[] = ['train', 'datasets', 'sweeps'];
+    const workers = kinds.map((kind) => supervise(() => startWorker(kind, options), report));
     // Before the API in the list, so after it in the order of stopping.
     parts.splice(index, 0, ...workers);
     await Promise.all(workers.map(({ started }) => started));

@@ -3,7 +3,7 @@ import { compiledProgram } from './compiled.js';
 import { freePort } from './free-port.js';
 import { spawnServer, untilReady, type ServerProcess } from './server-process.js';
 
-export type WorkerName = 'train' | 'datasets';
+export type WorkerName = 'train' | 'datasets' | 'sweeps';
 
 interface ProcessOptions {
   readonly dataDir: string;
@@ -30,18 +30,18 @@ export async function startApi(
 }
 
 /**
- * Starts a worker process and waits until it takes jobs.
- * @param name beside the queue's name where several serve one queue
+ * Starts a worker process and waits until it is at work.
+ * @param name of the process, where there are several of one kind
  */
 export async function startWorker(
-  queue: WorkerName,
+  kind: WorkerName,
   options: ProcessOptions,
-  name = `worker-${queue}`,
+  name = `worker-${kind}`,
 ): Promise<ServerProcess> {
   const { HOST = '127.0.0.1', WORKER_HTTP_PORT } = options.environment;
   // Two workers cannot have the port that is asked for; it is the one of the worker that trains.
-  const port = await freePort(queue === 'train' ? Number(WORKER_HTTP_PORT ?? 0) : 0, HOST);
-  const server = await spawnProgram(name, `workers/${queue}.js`, options, { WORKER_HTTP_PORT: String(port) });
+  const port = await freePort(kind === 'train' ? Number(WORKER_HTTP_PORT ?? 0) : 0, HOST);
+  const server = await spawnProgram(name, `workers/${kind}.js`, options, { WORKER_HTTP_PORT: String(port) });
   await untilReady(server, () => answers(`http://${reachable(HOST)}:${port}/healthz`));
   return server;
 }

@@ -11,6 +11,7 @@ import { startPlatform, type GraphQLAnswer, type TestPlatform } from '../helpers
 const NEEDED: Record<string, Role> = {
   'query model': 'VIEWER', 'query models': 'VIEWER', 'query dataset': 'VIEWER', 'query datasets': 'VIEWER',
   'query run': 'VIEWER', 'query runs': 'VIEWER', 'query workers': 'VIEWER', 'query queueStats': 'VIEWER',
+  'query compareRuns': 'VIEWER', 'subscription runsChanged': 'VIEWER',
   'query presets': 'VIEWER', 'query previewArchitecture': 'VIEWER',
   'query servingStats': 'VIEWER', 'query predict': 'PREDICTOR', 'query apiKeys': 'ADMIN',
   'mutation predict': 'PREDICTOR', 'mutation defineModel': 'TRAINER', 'mutation deleteModel': 'TRAINER',
@@ -18,6 +19,7 @@ const NEEDED: Record<string, Role> = {
   'mutation startTraining': 'TRAINER', 'mutation cancelTraining': 'TRAINER',
   'mutation pauseTraining': 'TRAINER', 'mutation resumeTraining': 'TRAINER',
   'mutation createWeightsUpload': 'TRAINER', 'mutation importWeights': 'TRAINER',
+  'query sweep': 'VIEWER', 'query sweeps': 'VIEWER', 'mutation startSweep': 'TRAINER', 'mutation cancelSweep': 'TRAINER',
   'mutation createApiKey': 'ADMIN', 'mutation revokeApiKey': 'ADMIN',
   'subscription runProgress': 'VIEWER',
 }; // prettier-ignore
@@ -36,6 +38,9 @@ const ARGUMENTS: Record<string, string> = {
   startTraining: '(input: { model: "none", dataset: "none" }) { id }', cancelTraining: '(id: "none") { id }',
   pauseTraining: '(id: "none") { id }', resumeTraining: '(id: "none") { id }',
   createWeightsUpload: '(model: "none") { id }', importWeights: '(model: "none", safetensors: "none") { id }',
+  compareRuns: '(ids: ["none"]) { differences { path } }', runsChanged: '{ id }',
+  sweep: '(id: "none") { id }', sweeps: '{ totalCount }', cancelSweep: '(id: "none") { id }',
+  startSweep: '(input: { name: "X", base: { model: "none", dataset: "none" }, parameters: [] }) { id }',
   createApiKey: '(name: "", role: VIEWER) { secret }', revokeApiKey: '(id: "none")',
 }; // prettier-ignore
 

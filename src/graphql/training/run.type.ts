@@ -82,6 +82,7 @@ export class TrainingRunType {
   @Field(() => EvaluationType, { nullable: true, description: 'On the TEST split, once it succeeded.' })
   evaluation!: EvaluationType | null;
   @Field(() => String, { nullable: true }) failure!: string | null;
+  @Field(() => Int, { nullable: true, description: 'Which trial of its sweep, from 1.' }) trial!: number | null;
   @Field(() => [String]) tags!: string[];
   @Field(() => DateTime) createdAt!: Date;
   @Field(() => DateTime, { nullable: true }) startedAt!: Date | null;
