@@ -19,6 +19,10 @@ export function createLoaders(database: Database) {
       (ids) => database.artifact.findMany({ where: { versionId: { in: ids } }, orderBy: { kind: 'asc' } }),
       (row) => row.versionId,
     ),
+    checkpoints: listByKey(
+      (ids) => database.checkpoint.findMany({ where: { runId: { in: ids } }, orderBy: { step: 'desc' } }),
+      (row) => row.runId,
+    ),
     history: listByKey(
       (ids) => database.epochMetric.findMany({ where: { runId: { in: ids } }, orderBy: { epoch: 'asc' } }),
       (row) => row.runId,

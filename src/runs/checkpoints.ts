@@ -1,4 +1,5 @@
-import type { Database } from '../infra/database.js';
+import type { Database, Transaction } from '../infra/database.js';
+import { dropObjects, removeDroppedObjects } from '../infra/dropped-objects.js';
 import type { ObjectStore, StoredObject } from '../infra/objects.js';
 import type { Checkpoint } from '../infra/prisma/client.js';
 import type { RunRecorder } from './record-progress.js';
@@ -8,11 +9,10 @@ interface Deps {
   readonly objects: ObjectStore;
 }
 
-/** The last one may turn out unreadable; then the one before serves. */
-const KEPT = 2;
-
 /**
- * Records a checkpoint whose object is stored already, and drops all but the last two of the run.
+ * Records a checkpoint whose object is stored already, and drops all but the newest `keepCheckpoints` of the run. The
+ * newest stays in any case, since the run goes on from it; with it alone, one that turns out unreadable means to start
+ * over, with two the one before serves.
  * @param epoch complete epochs
  * @throws RunLostError
  */
@@ -24,19 +24,29 @@ export async function recordCheckpoint(
 ): Promise<void> {
   const row = { epoch, sha256, bytes, createdAt: new Date() };
   const dropped = await recorder.write(async (transaction) => {
+    const replaced = await transaction.checkpoint.findMany({ where: { runId, step, sha256: { not: sha256 } } });
     await transaction.checkpoint.upsert({
       where: { runId_step: { runId, step } },
       create: { runId, step, ...row },
       update: row,
     });
-    await transaction.trainingRun.update({ where: { id: runId }, data: { fruitless: 0 } });
-    const old = await transaction.checkpoint.findMany({ where: { runId }, orderBy: { step: 'desc' }, skip: KEPT });
-    await transaction.checkpoint.deleteMany({
-      where: { runId, step: { in: old.map((checkpoint) => checkpoint.step) } },
+    const { keepCheckpoints } = await transaction.trainingRun.update({
+      where: { id: runId },
+      data: { fruitless: 0 },
+      select: { keepCheckpoints: true },
     });
-    return old;
+    const old = await transaction.checkpoint.findMany({
+      where: { runId },
+      orderBy: { step: 'desc' },
+      skip: Math.max(keepCheckpoints, 1),
+    });
+    await transaction.checkpoint.deleteMany({ where: { runId, step: { in: old.map((given) => given.step) } } });
+    const gone = [...replaced, ...old].map((given) => given.sha256);
+    await dropObjects(transaction, gone);
+    return gone;
   });
-  await removeObjects(deps, dropped);
+  // A store that is away keeps them until somebody looks for what was dropped.
+  if (dropped.length > 0) await removeDroppedObjects(deps, dropped).catch(() => undefined);
 }
 
 /** The newest first. */
@@ -57,26 +67,29 @@ export async function rewindRun(
   await recorder.write(async (transaction) => {
     await transaction.stepMetric.deleteMany({ where: { runId, step: { gt: step } } });
     await transaction.epochMetric.deleteMany({ where: { runId, epoch: { gt: epoch } } });
-    await transaction.checkpoint.deleteMany({ where: { runId, step: { gt: step } } });
+    await dropCheckpoints(transaction, await transaction.checkpoint.findMany({ where: { runId, step: { gt: step } } }));
     await transaction.trainingRun.update({ where: { id: runId }, data: { step, epoch } });
   });
   recorder.begin(step);
 }
 
-/** Of runs that are over: nothing goes on from them any more. */
+/**
+ * The last one of runs that are over and keep none. Of the others there are as many as they keep already. Removes also
+ * what was dropped and could not be removed then.
+ */
 export async function removeFinishedCheckpoints(deps: Deps): Promise<void> {
   const finished = await deps.database.checkpoint.findMany({
-    where: { run: { status: { in: ['SUCCEEDED', 'FAILED', 'CANCELLED'] } } },
+    where: { run: { status: { in: ['SUCCEEDED', 'FAILED', 'CANCELLED'] }, keepCheckpoints: 0 } },
     take: 200,
   });
-  for (const { runId, step, sha256 } of finished) {
-    // The object first: a row without an object is found again, an object without a row never.
-    await deps.objects.remove(sha256);
-    await deps.database.checkpoint.deleteMany({ where: { runId, step } });
-  }
+  await deps.database.$transaction((transaction) => dropCheckpoints(transaction, finished));
+  await removeDroppedObjects(deps);
 }
 
-/** A store that is away keeps them; they do no harm there. */
-async function removeObjects({ objects }: Deps, checkpoints: readonly Checkpoint[]): Promise<void> {
-  for (const { sha256 } of checkpoints) await objects.remove(sha256).catch(() => undefined);
+async function dropCheckpoints(transaction: Transaction, checkpoints: readonly Checkpoint[]): Promise<void> {
+  for (const { runId, step } of checkpoints) await transaction.checkpoint.deleteMany({ where: { runId, step } });
+  await dropObjects(
+    transaction,
+    checkpoints.map(({ sha256 }) => sha256),
+  );
 }

@@ -2,13 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defineModel } from '../../src/models/define-model.js';
 import { deleteModel } from '../../src/models/delete-model.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
+import { createObjectStore, type ObjectStore } from '../../src/infra/objects.js';
 import type { RunStatus } from '../../src/infra/prisma/client.js';
+import { freshBucket } from '../helpers/buckets.js';
 import { freshName } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 
 let platform: TestPlatform;
 let database: Database;
+let objects: ObjectStore;
 beforeAll(async () => {
+  objects = createObjectStore(await freshBucket());
   platform = await startPlatform();
   database = connectDatabase(platform.env['DATABASE_URL']!);
 });
@@ -133,7 +137,7 @@ describe('the list of models', () => {
     expect(names(await list({ search: word.replace('_', '.').replace('%', '.') }))).toEqual([]);
     expect(names(await list({ search: `${tag}%` }))).toEqual([]);
     expect(names(await list({ search: `${tag.slice(0, -1)}_` }))).toEqual([]);
-    await deleteModel({ database }, `${tag}f`);
+    await deleteModel({ database, objects }, `${tag}f`);
   });
 
   test.each([
@@ -186,7 +190,7 @@ describe('deleting a model', () => {
       const { datasetId } = model.runs[0]!;
       const run = { modelId: model.id, datasetId, config: {}, plan: {}, totalSteps: 1 };
       const [deleted, started] = await Promise.allSettled([
-        deleteModel({ database }, name),
+        deleteModel({ database, objects }, name),
         database.trainingRun.create({ data: run }),
       ]);
       expect([deleted.status, started.status].toSorted()).toEqual(['fulfilled', 'rejected']);

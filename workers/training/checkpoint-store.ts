@@ -5,6 +5,7 @@ import { decodeStateDict } from '../../src/formats/state-dict.js';
 import type { Database } from '../../src/infra/database.js';
 import { CorruptObjectError, type ObjectStore } from '../../src/infra/objects.js';
 import { readCheckpoints, recordCheckpoint } from '../../src/runs/checkpoints.js';
+import type { Ownership } from '../../src/runs/own-run.js';
 import type { RunRecorder } from '../../src/runs/record-progress.js';
 import {
   fingerprint,
@@ -23,13 +24,14 @@ interface Deps {
 export async function saveCheckpoint(
   deps: Deps,
   recorder: RunRecorder,
-  runId: string,
+  { runId, attempt }: Ownership,
   { plan, graph }: { readonly plan: TrainingPlan; readonly graph: Graph },
   checkpoint: Checkpoint,
 ): Promise<void> {
   const { tensors, metadata } = packCheckpoint(checkpoint, fingerprint(plan, graph));
-  // The run's id makes the object this run's alone, so that it can be removed with the run.
-  const object = await deps.objects.putBytes(encodeSafetensors(tensors, { ...metadata, run: runId }));
+  // Which make the object this attempt's alone: what is removed with a row is no other row's, and not stored anew.
+  const mark = { run: runId, attempt: String(attempt) };
+  const object = await deps.objects.putBytes(encodeSafetensors(tensors, { ...metadata, ...mark }));
   await recordCheckpoint(deps, recorder, runId, { ...object, step: checkpoint.step, epoch: checkpoint.position.epoch });
 }
 

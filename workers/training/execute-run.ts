@@ -197,7 +197,7 @@ class Attempt {
         await this.recorder.epoch(epoch);
       },
       onCheckpoint: (checkpoint) =>
-        this.patiently(() => saveCheckpoint(this.deps, this.recorder, this.run.id, task, checkpoint)),
+        this.patiently(() => saveCheckpoint(this.deps, this.recorder, this.owner, task, checkpoint)),
     };
     try {
       const pause = AbortSignal.any([this.pause.signal, this.deps.shutdown]);

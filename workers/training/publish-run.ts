@@ -2,9 +2,10 @@ import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import { encodeOnnx } from '../../src/formats/onnx.js';
 import { encodeStateDict } from '../../src/formats/state-dict.js';
 import { encodeTfjs } from '../../src/formats/tfjs.js';
+import { holdObjects } from '../../src/infra/dropped-objects.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
 import type { ModelVersion } from '../../src/infra/prisma/client.js';
-import { publishVersion } from '../../src/registry/publish-version.js';
+import { publishVersion, type NewVersion } from '../../src/registry/publish-version.js';
 import type { ClaimedRun } from '../../src/runs/claim-run.js';
 import { finishRun } from '../../src/runs/finish-run.js';
 import type { Ownership } from '../../src/runs/own-run.js';
@@ -30,7 +31,17 @@ export async function publishRun(
   const safetensors = await objects.putBytes(encodeStateDict(graph, tensors, step, metadata));
   const layersModel = encodeTfjs(graph, tensors, { classNames, mean, std });
   const tfjs = layersModel && (await objects.putBytes(layersModel));
+  const artifacts: NewVersion['artifacts'] = [
+    { kind: 'ONNX', ...onnx },
+    { kind: 'SAFETENSORS', ...safetensors },
+    ...(tfjs ? [{ kind: 'TFJS' as const, ...tfjs }] : []),
+  ];
   return recorder.end(async (transaction) => {
+    await holdObjects(
+      transaction,
+      objects,
+      artifacts.map(({ sha256 }) => sha256),
+    );
     const version = await publishVersion(transaction, {
       runId: owner.runId,
       modelId,
@@ -39,11 +50,7 @@ export async function publishRun(
       mean,
       std,
       evaluation,
-      artifacts: [
-        { kind: 'ONNX', ...onnx },
-        { kind: 'SAFETENSORS', ...safetensors },
-        ...(tfjs ? [{ kind: 'TFJS' as const, ...tfjs }] : []),
-      ],
+      artifacts,
     });
     await finishRun(transaction, owner, evaluation);
     return version;

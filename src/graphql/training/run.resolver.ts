@@ -28,6 +28,7 @@ import { ModelVersionType } from '../registry/version.type.js';
 import { RunOrder } from './run-order.input.js';
 import { StartTrainingInput } from './run.input.js';
 import {
+  CheckpointType,
   EpochMetricsType,
   LogConnection,
   RunStatusEnum,
@@ -138,6 +139,11 @@ export class RunResolver {
     @Args(() => ConnectionArguments) page: ConnectionArguments,
   ) {
     return toConnection(await readLogs(services, run.id, pageArguments(page)));
+  }
+
+  @FieldResolver(() => [CheckpointType], { description: 'Those kept, the newest first.' })
+  checkpoints(@Root() run: TrainingRun, @Ctx() { loaders }: Context) {
+    return loaders.checkpoints.load(run.id);
   }
 
   @FieldResolver(() => Float, { description: '0 to 1.' })

@@ -1,7 +1,7 @@
 import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import { METRICS } from '../../domain/plan.js';
 import { connectionType } from '../connection.js';
-import { DateTime, JSONValue } from '../scalars.js';
+import { BigIntValue, DateTime, JSONValue } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
 
 export const EngineEnum = schemaEnum('Engine', ['AUTO', 'ONEDNN', 'TFJS']);
@@ -38,6 +38,15 @@ export class StepMetricsType {
   @Field(() => Float) accuracy!: number;
   @Field(() => Float) learningRate!: number;
   @Field(() => Float) imagesPerSecond!: number;
+}
+
+@ObjectType('Checkpoint')
+export class CheckpointType {
+  @Field(() => Int, { description: 'Steps taken.' }) step!: number;
+  @Field(() => Int, { description: 'Complete epochs.' }) epoch!: number;
+  @Field(() => BigIntValue) bytes!: bigint;
+  @Field(() => String) sha256!: string;
+  @Field(() => DateTime) createdAt!: Date;
 }
 
 @ObjectType('LogLine')

@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { connectDatabase, type Database } from '../../src/infra/database.js';
+import { dropObjects } from '../../src/infra/dropped-objects.js';
+import { createObjectStore } from '../../src/infra/objects.js';
+import { removeFinishedCheckpoints } from '../../src/runs/checkpoints.js';
+import { keysIn } from '../helpers/buckets.js';
+import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let platform: TestPlatform;
+let database: Database;
+
+beforeAll(async () => {
+  platform = await startPlatform({ workers: ['datasets', 'train'], env: { TRAINING_THREADS: '1' } });
+  database = connectDatabase(platform.env['DATABASE_URL']!);
+  await Promise.all([uploadShapes(platform), defineTiny(platform)]);
+});
+afterAll(async () => {
+  await database.$disconnect();
+  await platform.stop();
+});
+
+const bucket = () => ({
+  endpoint: platform.env['S3_ENDPOINT']!,
+  publicEndpoint: platform.env['S3_ENDPOINT']!,
+  accessKey: platform.env['S3_ACCESS_KEY']!,
+  secretKey: platform.env['S3_SECRET_KEY']!,
+  bucket: platform.env['S3_BUCKET']!,
+  region: 'us-east-1',
+});
+
+/** SHA-256 of what lies in the store beside uploads, and of what rows name. */
+async function storedAndNamed(): Promise<[string[], string[]]> {
+  const stored = (await keysIn(bucket())).filter((key) => key.startsWith('sha256/')).map((key) => key.slice(-64));
+  const pick = { select: { sha256: true } } as const;
+  const rows = [
+    ...(await database.artifact.findMany(pick)),
+    ...(await database.checkpoint.findMany(pick)),
+    ...(await database.dataset.findMany(pick)),
+  ];
+  return [stored.toSorted(), [...new Set(rows.map(({ sha256 }) => sha256!))].toSorted()];
+}
+
+/** Objects go right after the rows: a moment for that. */
+async function untilOnlyNamedStored(): Promise<void> {
+  await until(async () => {
+    const [stored, named] = await storedAndNamed();
+    return stored.join() === named.join();
+  }, 10_000);
+}
+
+async function checkpoints(id: string) {
+  const { run } = await ask(platform, 'query ($id: ID!) { run(id: $id) { checkpoints { step epoch bytes sha256 createdAt } } }', { id });
+  return run.checkpoints as { step: number; epoch: number; bytes: number; sha256: string }[];
+}
+
+it.each([
+  { keepCheckpoints: 0, kept: [] },
+  { keepCheckpoints: 1, kept: [39] },
+  { keepCheckpoints: 3, kept: [39, 35, 30] },
+  { keepCheckpoints: undefined, kept: [39, 35] },
+])('a run that keeps $keepCheckpoints has those of steps $kept after its end, and no object more', async ({ keepCheckpoints, kept }) => {
+  const id = await startTiny(platform, { checkpointEverySteps: 5, ...(keepCheckpoints !== undefined && { keepCheckpoints }) });
+  expect(await untilOver(platform, id)).toMatchObject({ status: 'SUCCEEDED' });
+  await until(async () => (await checkpoints(id)).length <= kept.length, 10_000);
+  const found = await checkpoints(id);
+  expect(found.map(({ step }) => step)).toEqual(kept);
+  for (const { step, epoch, bytes, sha256 } of found) {
+    expect(epoch).toBe(Math.floor(step / 13));
+    expect(await createObjectStore(bucket()).get(sha256)).toHaveLength(bytes);
+  }
+  await untilOnlyNamedStored();
+  expect(await database.droppedObject.count()).toBe(0);
+});
+
+it('a cancelled run that keeps none has none left, and one that is going on has one', async () => {
+  const id = await startTiny(platform, { epochs: 5_000, keepCheckpoints: 0 });
+  await until(async () => (await checkpoints(id)).length === 1, 20_000);
+  await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
+  await untilOver(platform, id);
+  await until(async () => (await checkpoints(id)).length === 0, 10_000);
+  await untilOnlyNamedStored();
+});
+
+it('what was dropped when the object store was away goes at the next look, unless a row names it', async () => {
+  const objects = createObjectStore(bucket());
+  const orphan = await objects.putBytes(Buffer.from('dropped'));
+  const { sha256: named } = await database.artifact.findFirstOrThrow();
+  await database.$transaction((transaction) => dropObjects(transaction, [orphan.sha256, named]));
+  await removeFinishedCheckpoints({ database, objects });
+  expect(await objects.has(orphan.sha256)).toBe(false);
+  expect(await objects.has(named)).toBe(true);
+  expect(await database.droppedObject.count()).toBe(0);
+});
+
+it('deleting a model removes the objects of its versions and checkpoints, but none that another names', async () => {
+  const settings = { epochs: 1, seed: 11, keepCheckpoints: 2 };
+  for (const name of ['twin', 'other']) {
+    await defineTiny(platform, name);
+    await untilOver(platform, await startTiny(platform, { ...settings, model: name }));
+  }
+  const remove = (name: string) => ask(platform, 'mutation ($name: String!) { deleteModel(name: $name) }', { name });
+  const shared = await database.artifact.findMany({ where: { version: { model: { name: 'twin' } }, kind: 'SAFETENSORS' } });
+  await remove('twin');
+  await untilOnlyNamedStored();
+  const objects = createObjectStore(bucket());
+  for (const { sha256 } of shared) expect(await objects.has(sha256)).toBe(true);
+  await remove('other');
+  await untilOnlyNamedStored();
+  for (const { sha256 } of shared) expect(await objects.has(sha256)).toBe(false);
+});
+
+it.each([
+  ['keepCheckpoints', -1],
+  ['keepCheckpoints', 101],
+  ['checkpointEverySteps', 0],
+])('%s of %i is refused', async (field, value) => {
+  const { errors } = await platform.graphql('mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }', {
+    input: { model: 'tiny', dataset: 'shapes', [field]: value },
+  });
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: `input.${field}` } }]);
+});
