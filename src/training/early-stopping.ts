@@ -34,6 +34,13 @@ export function isStopped(plan: EarlyStoppingPlan | undefined, state: StoppingSt
   return plan !== undefined && state !== undefined && state.epochsWithout >= plan.patience;
 }
 
+/** In words, after `epoch` epochs. */
+export function describeStop({ metric, minDelta }: EarlyStoppingPlan, state: StoppingState, epoch: number): string {
+  const { best, epochsWithout } = state;
+  const margin = minDelta > 0 ? ` by more than ${minDelta}` : '';
+  return `${metric} did not improve on epoch ${epoch - epochsWithout}'s ${best.toFixed(4)}${margin} until epoch ${epoch}`;
+}
+
 function valueOf(metric: Metric, measured: Measured): number {
   switch (metric) {
     case 'TRAIN_LOSS':

@@ -6,7 +6,7 @@ import { horizonOf, splitTrain, type Horizon, type TrainSplit } from '../domain/
 import { evaluationBatches, trainingBatches, type DataSource } from './batches.js';
 import { EPOCH_START, RUN_START, type Checkpoint, type EpochSums, type Position } from './checkpoint.js';
 import type { Batch, ComputePrecision, Engine, StepResult, TrainingSession } from './engine.js';
-import { isStopped, observeEpoch, type StoppingState } from './early-stopping.js';
+import { describeStop, isStopped, observeEpoch, type StoppingState } from './early-stopping.js';
 import { learningRateAt } from './schedule.js';
 
 /** The training loop. It knows nothing of runs, files, databases or queues. */
@@ -168,10 +168,7 @@ class Loop {
     const { epochs, earlyStopping } = this.task.plan;
     const { epoch } = this.position;
     if (!earlyStopping || !this.stopping || epoch >= epochs) return undefined;
-    const { best, epochsWithout } = this.stopping;
-    const { metric, minDelta } = earlyStopping;
-    const margin = minDelta > 0 ? ` by more than ${minDelta}` : '';
-    return `${metric} did not improve on epoch ${epoch - epochsWithout}'s ${best.toFixed(4)}${margin} until epoch ${epoch} of ${epochs}`;
+    return `${describeStop(earlyStopping, this.stopping, epoch)} of ${epochs}`;
   }
 
   /** The rest of the epoch's steps; false where it was paused before the end. */
