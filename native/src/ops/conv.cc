@@ -1,6 +1,7 @@
 #include "conv.h"
 
 #include "conv_direct.h"
+#include "pointwise.h"
 #include "winograd.h"
 
 namespace residual {
@@ -29,7 +30,7 @@ class Conv final : public Op {
       backwardData_ = winograd_ ? makeWinogradBackwardData(spec_) : makeDirectBackwardData(spec_);
       backwardData_->plan(plan);
     }
-    backwardWeights_ = winograd_ ? makeWinogradBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
+    backwardWeights_ = makeBackwardWeights();
     backwardWeights_->plan(plan);
   }
 
@@ -47,6 +48,11 @@ class Conv final : public Op {
   }
 
  private:
+  std::unique_ptr<ConvPass> makeBackwardWeights() const {
+    if (winograd_) return makeWinogradBackwardWeights(spec_);
+    return pointwisePays(spec_) ? makePointwiseBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
+  }
+
   Value& x_;
   Value& y_;
   const ConvSpec spec_;

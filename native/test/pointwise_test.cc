@@ -1,0 +1,108 @@
+// The weight gradient of 1x1 convolutions against the sum that it is, written out in float64.
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "../src/ops/pointwise.h"
+#include "../src/ops/pointwise_kernels.h"
+#include "check.h"
+
+using namespace residual;
+using namespace residual::test;
+
+namespace {
+
+struct Case {
+  int64_t batch, side, stride, inputs, outputs;
+};
+
+float rounded(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
+/// An activation of random values that its type can hold.
+struct Activation {
+  Activation(Value shape, std::mt19937& random) : value(shape), numbers(randomValues(shape.elements(), random)), bytes(shape.bytes()) {
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (value.type == DataType::BFloat16) numbers[i] = rounded(numbers[i]);
+      uint32_t bits;
+      std::memcpy(&bits, &numbers[i], sizeof bits);
+      if (value.type == DataType::BFloat16) bits >>= 16;
+      std::memcpy(bytes.data() + i * sizeOf(value.type), &bits, sizeOf(value.type));
+    }
+    buffer.data = bytes.data();
+  }
+
+  Value value;
+  std::vector<float> numbers;
+  std::vector<std::byte> bytes;
+  Buffer buffer;
+};
+
+std::vector<float> gradientOf(const Case& c, const Activation& x, const Activation& dy, int threads) {
+  const Context context(threads);
+  std::vector<float> gradient(c.inputs * c.outputs, NAN);
+  Parameter weight;
+  weight.gradient = gradient.data();
+  const auto pass = makePointwiseBackwardWeights({context, Mode::Training, "conv", 1, c.stride, 0, 1, x.value, dy.value, weight, nullptr});
+  MemoryPlan plan;
+  pass->plan(plan);
+  std::vector<std::byte> arena(plan.place() + 64);
+  const auto misaligned = reinterpret_cast<uintptr_t>(arena.data()) % 64;
+  plan.bind(arena.data() + (64 - misaligned) % 64);
+  pass->bind(&x.buffer, &dy.buffer);
+  pass->execute();
+  pass->execute();  // what the last step left is no part of it
+  return gradient;
+}
+
+void checkSum(const Case& c, const Activation& x, const Activation& dy, const std::vector<float>& gradient) {
+  // Every weight takes too long: a prime's multiples meet all rows and all columns.
+  for (int64_t at = 0; at < c.inputs * c.outputs; at += 37) {
+    const int64_t output = at / c.inputs, input = at % c.inputs;
+    double sum = 0, magnitude = 0;
+    for (int64_t pixel = 0; pixel < dy.value.pixels(); ++pixel) {
+      const int64_t column = pixel % dy.value.width, row = pixel / dy.value.width % dy.value.height;
+      const int64_t image = pixel / dy.value.width / dy.value.height;
+      const int64_t from = (image * c.side + row * c.stride) * c.side + column * c.stride;
+      const double term = static_cast<double>(dy.numbers[pixel * c.outputs + output]) * x.numbers[from * c.inputs + input];
+      sum += term;
+      magnitude += std::abs(term);
+    }
+    require(std::abs(gradient[at] - sum) <= 1e-6 * magnitude, "weight " + std::to_string(at) + " is " + std::to_string(gradient[at]) +
+                                                                   ", not " + std::to_string(sum));
+  }
+}
+
+void check(const Case& c, DataType type) {
+  const std::string title = std::to_string(c.inputs) + " to " + std::to_string(c.outputs) + " channels, stride " + std::to_string(c.stride) +
+                            ", " + (type == DataType::Float32 ? "float32" : "bfloat16");
+  claim("a 1x1 convolution's weight gradient is the sum over its pixels on any number of threads: " + title, [&] {
+    std::mt19937 random(3);
+    const int64_t side = (c.side + c.stride - 1) / c.stride;
+    Value x, y;
+    x.batch = y.batch = c.batch, x.type = y.type = type;
+    x.channels = c.inputs, x.height = x.width = c.side;
+    y.channels = c.outputs, y.height = y.width = side;
+    const Activation from(x, random), dy(y, random);
+    const std::vector<float> gradient = gradientOf(c, from, dy, 1);
+    checkSum(c, from, dy, gradient);
+    for (const int threads : {2, 3})
+      require(std::memcmp(gradient.data(), gradientOf(c, from, dy, threads).data(), gradient.size() * sizeof(float)) == 0,
+              std::to_string(threads) + " threads give other bits than one");
+  });
+}
+
+}  // namespace
+
+int main() {
+  // Pixels: less than a block, an odd number of them, several blocks and a rest.
+  for (const Case& c : {Case{1, 3, 1, 32, 96}, Case{1, 3, 1, 512, 512}, Case{3, 7, 2, 1056, 256}, Case{2, 23, 1, 256, 1024}, Case{5, 13, 1, 576, 544}})
+    for (const DataType type : {DataType::Float32, DataType::BFloat16})
+      if (pointwiseKernels(type)) check(c, type);
+  return failures ? 1 : 0;
+}
