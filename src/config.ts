@@ -41,8 +41,10 @@ export const environmentSchema = z.object({
   MAX_DATASET_BYTES: positive.default(64 * 1024 ** 3),
   /** Threads that one prediction batch computes with. */
   SERVING_THREADS: positive.default(availableParallelism()),
-  /** Threads that one training step computes with. */
-  TRAINING_THREADS: positive.default(availableParallelism()),
+  /** Processes that train on this machine: `npm start` starts so many, and they share its cores. */
+  TRAINING_WORKERS: positive.max(64).default(1),
+  /** Threads that one training step computes with; unset: an equal share of the cores for each of TRAINING_WORKERS. */
+  TRAINING_THREADS: positive.optional(),
   /** Port on which a worker answers /healthz and /metrics, on HOST; unset: none. */
   WORKER_HTTP_PORT: port.optional(),
 });
@@ -107,7 +109,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     serving: { cacheBytes: env.MODEL_CACHE_BYTES, threads: env.SERVING_THREADS },
     worker: {
       host: hostname(),
-      threads: env.TRAINING_THREADS,
+      threads: env.TRAINING_THREADS ?? Math.max(1, Math.floor(availableParallelism() / env.TRAINING_WORKERS)),
       http: env.WORKER_HTTP_PORT === undefined ? undefined : { host: env.HOST, port: env.WORKER_HTTP_PORT },
     },
   });
@@ -121,6 +123,8 @@ export interface StartConfig {
   readonly databaseUrl: string | undefined;
   readonly redisUrl: string | undefined;
   readonly objects: Pick<ObjectsConfig, 'endpoint' | 'accessKey' | 'secretKey'> | undefined;
+  /** How many processes train. */
+  readonly trainingWorkers: number;
   /** As given, for the processes that are started. */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -146,6 +150,7 @@ export function readStartConfig(environment: NodeJS.ProcessEnv = process.env): S
     databaseUrl: env.DATABASE_URL,
     redisUrl: env.REDIS_URL,
     objects: givenObjects(env),
+    trainingWorkers: env.TRAINING_WORKERS,
     environment,
   };
 }

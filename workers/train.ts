@@ -13,7 +13,7 @@ import { createJobQueue, startJobWorker } from '../src/infra/queue.js';
 import { removeFinishedCheckpoints } from '../src/runs/checkpoints.js';
 import { RECOVER_EVERY_MS, recoverRuns } from '../src/runs/recover-runs.js';
 import { retryOutage } from '../src/runs/retry-outage.js';
-import { removeWorker, reportWorker } from '../src/runs/workers.js';
+import { forgetWorkers, removeWorker, reportWorker } from '../src/runs/workers.js';
 import { EngineSet } from '../src/training/select-engine.js';
 import { answerHealth } from './training/answer-health.js';
 import { executeRun } from './training/execute-run.js';
@@ -65,6 +65,7 @@ async function main(): Promise<void> {
   open.add('heartbeat', every(HEARTBEAT_MS, report, log));
   open.add('recovery', every(RECOVER_EVERY_MS, () => recoverRuns({ database, queue }), log));
   open.add('sweeping', every(6 * RECOVER_EVERY_MS, () => removeFinishedCheckpoints({ database, objects }), log));
+  open.add('forgetting', every(6 * RECOVER_EVERY_MS, () => forgetWorkers({ database }), log));
 
   const deps = {
     database, objects, events, engines, metrics, log,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StartConfig } from '../config.js';
 import { freePort } from './free-port.js';
 import { lockDataDir } from './lock.js';
-import { startApi, startWorker, type WorkerName } from './processes.js';
+import { startApi, startWorker, type ProcessOptions } from './processes.js';
 import { keptSecret } from './secret.js';
 import { lastWords, type ServerProcess } from './server-process.js';
 import { startStack, type Stack } from './stack.js';
@@ -43,10 +43,15 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
     const options = { dataDir, environment: { ...environmentFor(config, stack, key), PORT: String(port) } };
     const api = await startApi(options);
     const index = parts.push(api) - 1;
-    const kinds: WorkerName[] = ['train', 'datasets', 'sweeps'];
-    const workers = kinds.map((kind) => supervise(() => startWorker(kind, options), report));
-    // Before the API in the list, so after it in the order of stopping.
-    parts.splice(index, 0, ...workers);
+    const starts = [
+      ...trainingWorkers(config.trainingWorkers, options),
+      () => startWorker('datasets', options),
+      () => startWorker('sweeps', options),
+    ];
+    const workers = starts.map((start) => supervise(start, report));
+    // Before the API in the list, so after it in the order of stopping; together, or one would take up what another
+    // hands back.
+    parts.splice(index, 0, { stop: async () => void (await Promise.all(workers.map((worker) => worker.stop()))) });
     await Promise.all(workers.map(({ started }) => started));
     const apiFailed = api.ended.then((how) => `the API ended (${how}): ${lastWords(api)}; its log: ${api.logFile}`);
     const failed = Promise.race([stack.failed, apiFailed]);
@@ -55,6 +60,14 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
     await stop();
     throw error;
   }
+}
+
+/** The first has WORKER_HTTP_PORT, which two cannot share, the others a free port each. */
+function trainingWorkers(count: number, options: ProcessOptions): (() => Promise<ServerProcess>)[] {
+  const others = { ...options, environment: { ...options.environment, WORKER_HTTP_PORT: '0' } };
+  return Array.from({ length: count }, (_, index) =>
+    index === 0 ? () => startWorker('train', options) : () => startWorker('train', others, `worker-train-${index + 1}`),
+  );
 }
 
 interface Stoppable {

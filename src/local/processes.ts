@@ -5,7 +5,7 @@ import { spawnServer, untilReady, type ServerProcess } from './server-process.js
 
 export type WorkerName = 'train' | 'datasets' | 'sweeps';
 
-interface ProcessOptions {
+export interface ProcessOptions {
   readonly dataDir: string;
   /** The whole environment of `src/config.ts`. */
   readonly environment: NodeJS.ProcessEnv;
@@ -40,7 +40,7 @@ export async function startWorker(
 ): Promise<ServerProcess> {
   const { HOST = '127.0.0.1', WORKER_HTTP_PORT } = options.environment;
   // Two workers cannot have the port that is asked for; it is the one of the worker that trains.
-  const port = await freePort(kind === 'train' ? Number(WORKER_HTTP_PORT ?? 0) : 0, HOST);
+  const port = await freePort(kind === 'train' ? Number(WORKER_HTTP_PORT || 0) : 0, HOST, 'WORKER_HTTP_PORT');
   const server = await spawnProgram(name, `workers/${kind}.js`, options, { WORKER_HTTP_PORT: String(port) });
   await untilReady(server, () => answers(`http://${reachable(HOST)}:${port}/healthz`));
   return server;

@@ -69,11 +69,11 @@ export class RunRecorder {
     await this.write((transaction) => transaction.epochMetric.createMany({ data: [row], skipDuplicates: true }));
   }
 
-  /** What computes it. @throws RunLostError */
-  async engine(engine: EngineKind, precision: PrecisionKind): Promise<void> {
+  /** What computes it, and with how many threads where that is ours to say. @throws RunLostError */
+  async engine(engine: EngineKind, precision: PrecisionKind, threads: number | null): Promise<void> {
     const { runId } = this.options.owner;
     await this.write((transaction) =>
-      transaction.trainingRun.update({ where: { id: runId }, data: { engine, precision } }),
+      transaction.trainingRun.update({ where: { id: runId }, data: { engine, precision, threads } }),
     );
   }
 

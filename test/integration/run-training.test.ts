@@ -121,12 +121,14 @@ it('the worker shows itself and the run that it has', async () => {
     async () => (await ask(platform, '{ workers { currentRun { id } } }')).workers[0]?.currentRun?.id === id,
     20_000,
   );
-  const { workers } = await ask(platform, '{ workers { host engine device lastSeenAt } }');
+  const { workers } = await ask(platform, '{ workers { host engine device threads online lastSeenAt } }');
   expect(workers).toEqual([
     {
       host: expect.any(String),
       engine: 'ONEDNN',
       device: expect.stringContaining('oneDNN'),
+      threads: expect.any(Number),
+      online: true,
       lastSeenAt: expect.any(String),
     },
   ]);

@@ -136,8 +136,8 @@ class Attempt {
   private async prepare(data: OpenDataset): Promise<TrainingTask> {
     const definition = this.run.model.definition as unknown as NetworkDefinition;
     const graph = buildGraph(definition);
-    const { engine, precision } = await this.chooseEngine();
-    await this.recorder.engine(engine.name, precision);
+    const { engine, precision, threads } = await this.chooseEngine();
+    await this.recorder.engine(engine.name, precision, threads);
     this.tell(
       `attempt ${this.run.attempt} on worker ${this.deps.workerId}: ${engine.name} (${engine.device}), ${precision}`,
     );
@@ -174,6 +174,7 @@ class Attempt {
     const before = {
       engine: this.run.engine ?? this.plan.engine,
       precision: this.run.precision ?? this.plan.precision,
+      threads: this.run.threads,
     };
     try {
       return await this.deps.engines.select(before);

@@ -84,6 +84,11 @@ export class TrainingRunType {
   @Field(() => JSONValue, { description: 'The whole normalised input.' }) config!: unknown;
   @Field(() => EngineEnum, { nullable: true }) engine!: EngineName | null;
   @Field(() => PrecisionEnum, { nullable: true }) precision!: PrecisionName | null;
+  @Field(() => Int, {
+    nullable: true,
+    description: 'That its steps compute with, those of a resumed attempt too; null before the first, and on TFJS.',
+  })
+  threads!: number | null;
   @Field(() => Int) epoch!: number;
   @Field(() => Int) step!: number;
   @Field(() => Int) totalSteps!: number;
@@ -104,7 +109,10 @@ export class WorkerType {
   @Field(() => String) host!: string;
   @Field(() => EngineEnum) engine!: EngineName;
   @Field(() => String) device!: string;
-  @Field(() => DateTime) lastSeenAt!: Date;
+  @Field(() => Int, { nullable: true, description: 'That a step of a new run computes with on the CPU.' })
+  threads!: number | null;
+  @Field(() => DateTime, { description: 'It says once a second that it is there.' }) lastSeenAt!: Date;
+  @Field(() => Boolean, { description: 'Whether it was heard of within the last 15 s.' }) online!: boolean;
 }
 
 @ObjectType('QueueStats')

@@ -9,7 +9,7 @@ import { QueueStatsType, TrainingRunType, WorkerType } from './run.type.js';
 @Resolver(() => WorkerType)
 export class WorkerResolver {
   @Requires('VIEWER')
-  @Query(() => [WorkerType], { description: 'Those that were heard of a moment ago.' })
+  @Query(() => [WorkerType], { description: 'Those that are there, and for a day those that went without a word.' })
   async workers(@Ctx() { services }: Context) {
     return listWorkers(services);
   }
@@ -20,7 +20,7 @@ export class WorkerResolver {
     return queueStats(services);
   }
 
-  @FieldResolver(() => TrainingRunType, { nullable: true })
+  @FieldResolver(() => TrainingRunType, { nullable: true, description: 'What it trains; null of one that is gone.' })
   currentRun(@Root() { runId }: Worker, @Ctx() { loaders }: Context) {
     return runId === null ? null : loaders.run.load(runId);
   }
