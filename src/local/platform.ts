@@ -51,7 +51,8 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
     const workers = starts.map((start) => supervise(start, report));
     // Before the API in the list, so after it in the order of stopping; together, or one would take up what another
     // hands back.
-    parts.splice(index, 0, { stop: async () => void (await Promise.all(workers.map((worker) => worker.stop()))) });
+    const stopWorkers = async () => void (await Promise.allSettled(workers.map(async (worker) => worker.stop())));
+    parts.splice(index, 0, { stop: stopWorkers });
     await Promise.all(workers.map(({ started }) => started));
     const apiFailed = api.ended.then((how) => `the API ended (${how}): ${lastWords(api)}; its log: ${api.logFile}`);
     const failed = Promise.race([stack.failed, apiFailed]);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import { connectApi } from '../../src/cli/client.js';
+import { freePort } from '../../src/local/free-port.js';
 import { databaseUrl, freshDatabase } from '../helpers/databases.js';
 import { freshBucket } from '../helpers/buckets.js';
 import { freshRedisPrefix } from '../helpers/redis.js';
@@ -30,12 +31,19 @@ afterAll(async () => {
 describe('npm start with embedded servers', { sequential: true }, () => {
   test('prints one line with an address and a key that work, and keeps the secrets to its owner', async () => {
     // No line of its processes' logs is needed to see that they are ready.
-    started = embedded({ LOG_LEVEL: 'silent' });
+    started = embedded({ LOG_LEVEL: 'silent', TRAINING_WORKERS: '2', WORKER_HTTP_PORT: String(await freePort()) });
     const { url, key } = await started.ready;
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/graphql$/);
     expect(await connectApi(url, key).request(MODEL)).toEqual({ defineModel: { name: 'kept' } });
     for (const name of ['postgres', 'redis', 's3-secret-key', 'admin-key'])
       expect((await stat(path.join(dataDir, 'secrets', name))).mode & 0o077).toBe(0);
+  });
+
+  test('runs as many training workers as it is told, each with its share of the cores', async () => {
+    const { url, key } = await started.ready;
+    const { workers } = await connectApi(url, key).request<{ workers: unknown }>('{ workers { online threads } }');
+    const threads = Math.max(1, Math.floor(availableParallelism() / 2));
+    expect(workers).toEqual([{ online: true, threads }, { online: true, threads }]);
   });
 
   test('refuses a data folder that another one works on, in one line', async () => {
