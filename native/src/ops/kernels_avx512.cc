@@ -4,7 +4,10 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
+// Intrinsics leave unmasked lanes undefined on purpose; GCC 12 warns of it (its bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 #define RESIDUAL_KERNELS kernels_avx512
+#define RESIDUAL_AVX512
 #include "kernels.inl"
 #endif

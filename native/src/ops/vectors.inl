@@ -19,7 +19,11 @@ RESIDUAL_INLINE Floats load(const float* source) {
 RESIDUAL_INLINE Floats load(const bfloat16* source) {
   Halves halves;
   __builtin_memcpy(&halves, source, sizeof halves);
+#ifdef RESIDUAL_AVX512  // GCC 12 makes two vectors of it and joins them
+  return (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)halves), 16);
+#else
   return (Floats)(__builtin_convertvector(halves, Words) << 16);
+#endif
 }
 
 RESIDUAL_INLINE void store(float* destination, Floats values) { __builtin_memcpy(destination, &values, sizeof values); }

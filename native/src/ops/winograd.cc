@@ -88,7 +88,8 @@ class WinogradConv final : public ConvPass {
     const int64_t bytesPerTile = kWinogradPlanes * (sourceRow_ + columns_) * sizeof(Word);
     const int64_t weightBytes = kWinogradPlanes * depth_ * destination_.channels * sizeof(Word);
     const int64_t least = weightBytes > (1 << 20) ? 64 : 16;
-    return std::clamp<int64_t>((256 << 10) / bytesPerTile, least, 128) / kBlockRows * kBlockRows;
+    const int64_t most = roundUp(roundUp(tilesOf(source_), spec_.context.threads) / spec_.context.threads, kBlockRows);
+    return std::min(most, std::clamp<int64_t>((256 << 10) / bytesPerTile, least, 128) / kBlockRows * kBlockRows);
   }
 
   void transformWeights(int thread) {
@@ -205,9 +206,11 @@ class WinogradWeights final : public ConvPass {
     return parts;
   }
 
+  /// So many that the sums, which each block reads and writes, are worth their way where no cache holds them.
   int64_t blockTiles() const {
-    const int64_t bytesPerTile = kWinogradPlanes * (xRow_ + dyRow_) * sizeof(Word) / perRow_;
-    return std::clamp<int64_t>((512 << 10) / bytesPerTile, 64, 256) / kBlockRows * kBlockRows;
+    const int64_t sumBytes = kWinogradPlanes * spec_.x.channels * outputsOfPart() * sizeof(float);
+    const int64_t most = roundUp(roundUp(tilesOf(spec_.x), tileParts_) / tileParts_, kBlockRows);
+    return std::min<int64_t>(most, sumBytes > (4 << 20) ? 512 : 256);
   }
 
   std::pair<int64_t, int64_t> outputs(int outputPart) const {

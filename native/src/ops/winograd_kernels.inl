@@ -11,6 +11,12 @@ constexpr int64_t kBlockRows = 8;
 
 RESIDUAL_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// The value, which the compiler takes for a new one each time: multiples of it made before a loop would fill the registers.
+RESIDUAL_INLINE int64_t notHoisted(int64_t value) {
+  asm("" : "+r"(value));
+  return value;
+}
+
 template <class Body>
 RESIDUAL_INLINE void withElementType(DataType type, Body body) {
   if (type == DataType::Float32) return body(float{});
@@ -19,16 +25,39 @@ RESIDUAL_INLINE void withElementType(DataType type, Body body) {
 #endif
 }
 
-/// 16 words of one value each.
-RESIDUAL_INLINE void storeWords(Word* words, float, Floats values, Floats) { store(reinterpret_cast<float*>(words), values); }
+/// 16 values each, one after another at `first` and at `second`.
+RESIDUAL_INLINE void storeBoth(float* first, float* second, Floats a, Floats b) {
+  store(first, a);
+  store(second, b);
+}
 
 #ifdef RESIDUAL_NATIVE_BFLOAT16
-/// 16 words of two values each, rounded to bfloat16.
+/// Both vectors rounded to bfloat16: `first` in the lower half.
+RESIDUAL_INLINE __m512i roundBoth(Floats first, Floats second) {
+  return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+}
+
+RESIDUAL_INLINE void storeBoth(bfloat16* first, bfloat16* second, Floats a, Floats b) {
+  const __m512i both = roundBoth(a, b);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_castsi512_si256(both));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(second), _mm512_extracti64x4_epi64(both, 1));
+}
+
+/// Of two times two vectors, rounded, the words of a lane of the first and the same lane of the second: of the lower halves
+/// or of the upper ones.
+RESIDUAL_INLINE __m512i pairWords(__m512i first, __m512i second, bool upper) {
+  const Words lanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Words halves = (upper ? lanes + 16 : lanes) | ((upper ? lanes + 48 : lanes + 32) << 16);
+  return _mm512_permutex2var_epi16(first, (__m512i)halves, second);
+}
+#endif
+
+/// 16 words: of one value each, or of two, rounded.
+RESIDUAL_INLINE void storeWords(Word* words, float, Floats values, Floats) { store(reinterpret_cast<float*>(words), values); }
+#ifdef RESIDUAL_NATIVE_BFLOAT16
 RESIDUAL_INLINE void storeWords(Word* words, bfloat16, Floats first, Floats second) {
-  const Words low = __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)first), Words);
-  const Words high = __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)second), Words);
-  const Words both = low | (high << 16);
-  __builtin_memcpy(words, &both, sizeof both);
+  const __m512i both = roundBoth(first, second);
+  _mm512_storeu_si512(words, pairWords(both, _mm512_shuffle_i64x2(both, both, 0xee), false));
 }
 #endif
 
@@ -45,59 +74,59 @@ RESIDUAL_INLINE void forSegments(const Tiles& tiles, Segment segment) {
   }
 }
 
-/// Some rows of an image, of which those outside of it are zeros, as are columns outside.
+alignas(64) constexpr float kZeros[kLanes] = {};
+
+/// 16 channels of some rows of an image; rows and columns outside of it are zeros.
 template <class T, int64_t kCount>
 struct ImageRows {
-  const T* rows[kCount];  // null outside
-  int64_t width, channels;
+  const T* rows[kCount];
+  int64_t steps[kCount];  // from a column to the next
+  int64_t width;
 
-  RESIDUAL_INLINE void find(ImageRows& found, const Tiles& tiles, int64_t image, int64_t first) {
+  RESIDUAL_INLINE void find(ImageRows& found, const Tiles& tiles, int64_t image, int64_t first, int64_t channel) {
     found.width = tiles.width;
-    found.channels = tiles.channels;
     for (int64_t i = 0; i < kCount; ++i) {
       const bool inside = first + i >= 0 && first + i < tiles.height;
-      const auto* const base = static_cast<const T*>(tiles.activation);
-      found.rows[i] = inside ? base + (image * tiles.height + first + i) * tiles.width * tiles.channels : nullptr;
+      const T* const row = static_cast<const T*>(tiles.activation) + (image * tiles.height + first + i) * tiles.width * tiles.channels;
+      found.rows[i] = inside ? row + channel : reinterpret_cast<const T*>(kZeros);
+      found.steps[i] = inside ? tiles.channels : 0;
     }
   }
-  RESIDUAL_INLINE void column(const ImageRows& from, int64_t x, int64_t channel, Floats (&values)[kCount]) {
+  RESIDUAL_INLINE void column(const ImageRows& from, int64_t x, Floats (&values)[kCount]) {
     const bool inside = x >= 0 && x < from.width;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kCount; ++i)
-      values[i] = inside && from.rows[i] ? load(from.rows[i] + x * from.channels + channel) : Floats{};
+    for (int64_t i = 0; i < kCount; ++i) values[i] = inside ? load(from.rows[i] + x * from.steps[i]) : Floats{};
   }
 };
 
 /// The next column of a tile row through the first half of B^T d B.
 template <class T>
-RESIDUAL_INLINE void inputColumn(const ImageRows<T, 4>& rows, int64_t x, int64_t channel, Floats (&t)[4]) {
+RESIDUAL_INLINE void inputColumn(const ImageRows<T, 4>& rows, int64_t x, Floats (&t)[4]) {
   Floats d[4];
-  ImageRows<T, 4>::column(rows, x, channel, d);
+  ImageRows<T, 4>::column(rows, x, d);
   t[0] = d[0] - d[2];
   t[1] = d[1] + d[2];
   t[2] = d[2] - d[1];
   t[3] = d[1] - d[3];
 }
 
-/// B^T d B of each tile d: `put(tile, plane, values)`. A tile shares two of its columns with its neighbour.
+/// B^T d B of each tile d: `put(tile, plane, values of it, values of the next)`. A tile shares two of its columns with its neighbour.
 struct InputTransform {
   template <class T, class Put>
   RESIDUAL_INLINE void each(const Tiles& tiles, int64_t channel, Put put) {
     forSegments(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
       ImageRows<T, 4> rows;
-      ImageRows<T, 4>::find(rows, tiles, image, 2 * row - 1);
+      ImageRows<T, 4>::find(rows, tiles, image, 2 * row - 1, channel);
       Floats a[4], b[4], c[4], d[4];
-      inputColumn(rows, 2 * x - 1, channel, a);
-      inputColumn(rows, 2 * x, channel, b);
+      inputColumn(rows, 2 * x - 1, a);
+      inputColumn(rows, 2 * x, b);
       for (; x < end; ++x, ++tile) {
-        inputColumn(rows, 2 * x + 1, channel, c);
-        inputColumn(rows, 2 * x + 2, channel, d);
+        inputColumn(rows, 2 * x + 1, c);
+        inputColumn(rows, 2 * x + 2, d);
 #pragma GCC unroll 4
         for (int64_t i = 0; i < 4; ++i) {
-          put(tile, 4 * i, a[i] - c[i]);
-          put(tile, 4 * i + 1, b[i] + c[i]);
-          put(tile, 4 * i + 2, c[i] - b[i]);
-          put(tile, 4 * i + 3, b[i] - d[i]);
+          put(tile, 4 * i, a[i] - c[i], b[i] + c[i]);
+          put(tile, 4 * i + 2, c[i] - b[i], b[i] - d[i]);
           a[i] = c[i];
           b[i] = d[i];
         }
@@ -112,19 +141,17 @@ struct GradientTransform {
   RESIDUAL_INLINE void each(const Tiles& tiles, int64_t channel, Put put) {
     forSegments(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
       ImageRows<T, 2> rows;
-      ImageRows<T, 2>::find(rows, tiles, image, 2 * row);
+      ImageRows<T, 2>::find(rows, tiles, image, 2 * row, channel);
       for (; x < end; ++x, ++tile) {
         Floats left[2], right[2];
-        ImageRows<T, 2>::column(rows, 2 * x, channel, left);
-        ImageRows<T, 2>::column(rows, 2 * x + 1, channel, right);
+        ImageRows<T, 2>::column(rows, 2 * x, left);
+        ImageRows<T, 2>::column(rows, 2 * x + 1, right);
         const Floats l[4] = {left[0], left[0] + left[1], left[0] - left[1], left[1]};
         const Floats r[4] = {right[0], right[0] + right[1], right[0] - right[1], right[1]};
 #pragma GCC unroll 4
         for (int64_t i = 0; i < 4; ++i) {
-          put(tile, 4 * i, l[i]);
-          put(tile, 4 * i + 1, l[i] + r[i]);
-          put(tile, 4 * i + 2, l[i] - r[i]);
-          put(tile, 4 * i + 3, r[i]);
+          put(tile, 4 * i, l[i], l[i] + r[i]);
+          put(tile, 4 * i + 2, l[i] - r[i], r[i]);
         }
       }
     });
@@ -138,45 +165,56 @@ void transformInput(const TransformArguments& a) {
     const int64_t planeStride = a.planes.planeStride * kPerWord, rowStride = a.planes.rowStride * kPerWord;
     for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
       T* const column = reinterpret_cast<T*>(a.planes.data) + channel - a.tiles.firstChannel;
-      InputTransform::each<T>(a.tiles, channel, [=](int64_t tile, int64_t plane, Floats values) __attribute__((always_inline)) {
-        store(column + plane * planeStride + tile * rowStride, values);
-      });
+      const auto put = [=](int64_t tile, int64_t plane, Floats values, Floats next) __attribute__((always_inline)) {
+        const int64_t stride = notHoisted(planeStride);
+        T* const place = column + plane * stride + tile * rowStride;
+        storeBoth(place, place + stride, values, next);
+      };
+      InputTransform::each<T>(a.tiles, channel, put);
     }
   });
-}
-
-/// Words of two tiles wait for the second one. Beside the last of an odd number stand zeros.
-template <class Transform>
-RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
-#ifdef RESIDUAL_NATIVE_BFLOAT16
-  const int64_t count = a.tiles.endTile - a.tiles.firstTile, planeStride = a.planes.planeStride, rowStride = a.planes.rowStride;
-  for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
-    Word* const column = a.planes.data + channel - a.tiles.firstChannel;
-    Floats waiting[kPlanes] = {};
-    Transform::template each<bfloat16>(a.tiles, channel, [&](int64_t tile, int64_t plane, Floats values) __attribute__((always_inline)) {
-      if (tile % 2 == 0)
-        waiting[plane] = values;
-      else
-        storeWords(column + plane * planeStride + tile / 2 * rowStride, bfloat16{}, waiting[plane], values);
-    });
-    if (count % 2)
-      for (int64_t plane = 0; plane < kPlanes; ++plane)
-        storeWords(column + plane * planeStride + count / 2 * rowStride, bfloat16{}, waiting[plane], Floats{});
-  }
-#else
-  (void)a;
-#endif
 }
 
 template <class Transform>
 RESIDUAL_INLINE void transformPairs(const TransformArguments& a, float) {
   for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
-    Word* const column = a.planes.data + channel - a.tiles.firstChannel;
-    Transform::template each<float>(a.tiles, channel, [&](int64_t tile, int64_t plane, Floats values) __attribute__((always_inline)) {
-      storeWords(column + plane * a.planes.planeStride + tile * a.planes.rowStride, float{}, values, values);
-    });
+    float* const column = reinterpret_cast<float*>(a.planes.data) + channel - a.tiles.firstChannel;
+    const auto put = [=](int64_t tile, int64_t plane, Floats values, Floats next) __attribute__((always_inline)) {
+      const int64_t stride = notHoisted(a.planes.planeStride);
+      float* const place = column + plane * stride + tile * a.planes.rowStride;
+      storeBoth(place, place + stride, values, next);
+    };
+    Transform::template each<float>(a.tiles, channel, put);
   }
 }
+
+#ifdef RESIDUAL_NATIVE_BFLOAT16
+/// A first tile of two waits, rounded, for its second. Beside the last of an odd number stand zeros.
+template <class Transform>
+RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
+  const int64_t count = a.tiles.endTile - a.tiles.firstTile, planeStride = a.planes.planeStride, rowStride = a.planes.rowStride;
+  for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
+    Word* const column = a.planes.data + channel - a.tiles.firstChannel;
+    __m512i waiting[kPlanes / 2] = {};
+    const auto storePair = [=](int64_t tile, int64_t plane, __m512i first, __m512i second) __attribute__((always_inline)) {
+      const int64_t stride = notHoisted(planeStride);
+      Word* const place = column + plane * stride + tile / 2 * rowStride;
+      _mm512_storeu_si512(place, pairWords(first, second, false));
+      _mm512_storeu_si512(place + stride, pairWords(first, second, true));
+    };
+    const auto put = [&](int64_t tile, int64_t plane, Floats values, Floats next) __attribute__((always_inline)) {
+      const __m512i both = roundBoth(values, next);
+      if (tile % 2)
+        storePair(tile, plane, waiting[plane / 2], both);
+      else
+        waiting[plane / 2] = both;
+    };
+    Transform::template each<bfloat16>(a.tiles, channel, put);
+    if (count % 2)
+      for (int64_t plane = 0; plane < kPlanes; plane += 2) storePair(count, plane, waiting[plane / 2], __m512i{});
+  }
+}
+#endif
 
 void transformInputPairs(const TransformArguments& a) {
   withElementType(a.tiles.type, [&](auto tag) { transformPairs<InputTransform>(a, tag); });
@@ -200,11 +238,12 @@ void transformOutput(const OutputArguments& a) {
         const bool lower = 2 * row + 1 < tiles.height;
         for (; x < end; ++x, ++tile) {
           const float* const m = column + tile * a.planes.rowStride;
+          const int64_t stride = notHoisted(a.planes.planeStride);
           Floats top[4], bottom[4];
 #pragma GCC unroll 4
           for (int64_t j = 0; j < 4; ++j) {
-            const Floats m0 = load(m + j * a.planes.planeStride), m1 = load(m + (4 + j) * a.planes.planeStride);
-            const Floats m2 = load(m + (8 + j) * a.planes.planeStride), m3 = load(m + (12 + j) * a.planes.planeStride);
+            const Floats m0 = load(m + j * stride), m1 = load(m + (4 + j) * stride);
+            const Floats m2 = load(m + (8 + j) * stride), m3 = load(m + (12 + j) * stride);
             top[j] = m0 + (m1 + m2);
             bottom[j] = (m1 - m2) - m3;
           }
