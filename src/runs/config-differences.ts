@@ -8,11 +8,12 @@ export interface ConfigDifference {
   readonly values: unknown[];
 }
 
-/** The settings that are not the same in all of `configs`, by path in the order of the first that has each. */
+/** The settings that are not the same in all of `configs`, sorted by path: PostgreSQL keeps no order of keys. */
 export function configDifferences(configs: readonly unknown[]): ConfigDifference[] {
   const settings = configs.map((config) => new Map(flatten(config)));
   const paths = new Set(settings.flatMap((setting) => [...setting.keys()]));
   return [...paths]
+    .toSorted()
     .map((path) => ({ path, values: settings.map((setting) => setting.get(path) ?? null) }))
     .filter(({ values: [first, ...others] }) => others.some((value) => !isDeepStrictEqual(value, first)));
 }
