@@ -1,5 +1,6 @@
 import { benchLoop } from './loop.js';
 import { benchPrecision } from './precision.js';
+import { benchRecipe } from './recipe.js';
 import { benchRoofline } from './roofline.js';
 import { benchScaling } from './scaling.js';
 import { benchTrain } from './train.js';
@@ -11,6 +12,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   loop: benchLoop,
   'train-peers': benchTrainPeers,
   precision: benchPrecision,
+  recipe: benchRecipe,
   roofline: benchRoofline,
   scaling: benchScaling,
 };
