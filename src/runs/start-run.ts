@@ -86,8 +86,9 @@ export async function startRun(deps: Deps, input: StartRunInput): Promise<Traini
   if (known) return sameRun(known, config);
 
   const run = await insertRun(deps.database, await resolveTogether(deps, config, model), key);
-  await deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority }).catch(() => undefined);
-  await announceRun(deps.events, run.id);
+  const queued = deps.queue.enqueue('train', { v: 1, runId: run.id }, { priority: run.priority });
+  // Together: while Redis is away each of the two waits for it.
+  await Promise.all([queued.catch(() => undefined), announceRun(deps.events, run.id)]);
   return run;
 }
 
