@@ -1,4 +1,5 @@
 import { badInput } from '../errors.js';
+import { integer, oneOf } from './field-checks.js';
 
 /**
  * A training plan: what `startTraining` was asked for with every default filled in. It is stored with the run and alone
@@ -223,16 +224,5 @@ const isGiven = <T>(value: T | null | undefined): value is T => value !== null &
 
 function number(field: string, value: number, { holds, wanted }: Range): number {
   if (!Number.isFinite(value) || !holds(value)) throw badInput(field, `must be ${wanted}, not ${value}`);
-  return value;
-}
-
-function integer(field: string, value: number, least: number, most: number): number {
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw badInput(field, `must be a whole number from ${least} to ${most}, not ${value}`);
-  return value;
-}
-
-function oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
-  if (!allowed.includes(value)) throw badInput(field, `must be one of ${allowed.join(', ')}, not ${value}`);
   return value;
 }

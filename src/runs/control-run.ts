@@ -49,36 +49,23 @@ export async function pauseRun(deps: Deps, id: string): Promise<TrainingRun> {
   return run;
 }
 
-export interface ResumeChanges {
-  /** Left out: as it was; null: it does not pause by itself any more. */
-  readonly pauseAfterEpoch?: number | null | undefined;
-  /** Left out: as it was. */
-  readonly priority?: number | undefined;
-}
-
 /**
  * Puts a paused run back into the queue, behind those of its priority that wait already. A pause that was asked for and
  * has not come yet is taken back.
  * @throws NOT_FOUND; CONFLICT where the run does not rest, and where it would pause again at once.
  */
-export async function resumeRun(deps: Deps, id: string, changes: ResumeChanges = {}): Promise<TrainingRun> {
+export async function resumeRun(deps: Deps, id: string): Promise<TrainingRun> {
   const { database, queue } = deps;
-  const { pauseAfterEpoch, priority } = changes;
-  if (pauseAfterEpoch === undefined) await checkNotHeld(deps, id);
-  const data = {
-    requestedState: 'RUN',
-    ...(pauseAfterEpoch !== undefined && { pauseAfterEpoch }),
-    ...(priority !== undefined && { priority }),
-  } as const;
+  await checkNotHeld(deps, id);
   const resumed = await database.trainingRun.updateMany({
     where: { id, status: 'PAUSED', requestedState: { not: 'CANCEL' } },
-    data: { ...data, status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
+    data: { requestedState: 'RUN', status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
   });
   const takenBack =
     resumed.count === 0 &&
     (await database.trainingRun.updateMany({
       where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: 'PAUSE' },
-      data,
+      data: { requestedState: 'RUN' },
     }));
   const run = await changedRun(deps, id);
   if (takenBack && takenBack.count === 0) throw conflict(`the run is ${inWords(run)}, not PAUSED`, 'id');

@@ -1,3 +1,4 @@
+import { integer } from '../domain/field-checks.js';
 import { badInput } from '../errors.js';
 import type { RunStatus } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
@@ -73,8 +74,7 @@ export const MAX_STEP_POINTS = 10_000;
 
 /** At most `maxPoints` steps, evenly spread, the last one among them. @throws BAD_USER_INPUT */
 export async function readSteps({ database }: Deps, runId: string, maxPoints: number): Promise<StepMetric[]> {
-  if (!Number.isInteger(maxPoints) || maxPoints < 1 || maxPoints > MAX_STEP_POINTS)
-    throw badInput('maxPoints', `must be a whole number from 1 to ${MAX_STEP_POINTS}, not ${maxPoints}`);
+  integer('maxPoints', maxPoints, 1, MAX_STEP_POINTS);
   return database.$queryRaw<StepMetric[]>`
     WITH numbered AS (
       SELECT *, row_number() OVER (ORDER BY step) AS place, count(*) OVER () AS total

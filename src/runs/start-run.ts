@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { resolveDataset } from '../datasets/find-dataset.js';
+import { integer } from '../domain/field-checks.js';
 import { checkText } from '../domain/names.js';
 import type { NetworkDefinition } from '../domain/network/definition.js';
 import { buildGraph } from '../domain/network/layers.js';
@@ -129,12 +130,7 @@ const withRecipe = (input: StartRunInput, recipe: Recipe): StartRunInput => ({
 });
 
 function normaliseConfig(input: StartRunInput): RunConfig {
-  const priority = input.priority ?? 0;
-  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_PRIORITY)
-    throw badInput(
-      'input.priority',
-      `must be a whole number from -${MAX_PRIORITY} to ${MAX_PRIORITY}, not ${priority}`,
-    );
+  const priority = integer('input.priority', input.priority ?? 0, -MAX_PRIORITY, MAX_PRIORITY);
   const tags = [...new Set(input.tags ?? [])];
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
   tags.forEach((tag, index) => checkText(`input.tags.${index}`, tag));
@@ -154,12 +150,7 @@ function normaliseCheckpoints({
   checkpointEverySteps: every,
   keepCheckpoints: kept,
 }: StartRunInput): Pick<RunConfig, 'checkpointEverySteps' | 'keepCheckpoints'> {
-  const keepCheckpoints = kept ?? KEPT_CHECKPOINTS;
-  if (!Number.isInteger(keepCheckpoints) || keepCheckpoints < 0 || keepCheckpoints > MAX_KEPT_CHECKPOINTS)
-    throw badInput(
-      'input.keepCheckpoints',
-      `must be a whole number from 0 to ${MAX_KEPT_CHECKPOINTS}, not ${keepCheckpoints}`,
-    );
+  const keepCheckpoints = integer('input.keepCheckpoints', kept ?? KEPT_CHECKPOINTS, 0, MAX_KEPT_CHECKPOINTS);
   if (every === null || every === undefined) return { keepCheckpoints };
   if (!Number.isInteger(every) || every < 1 || every > MAX_STEPS)
     throw badInput('input.checkpointEverySteps', `must be a whole number of at least 1, not ${every}`);

@@ -8,6 +8,7 @@ import {
   type ParameterInput,
   type SearchParameter,
 } from '../domain/search-space.js';
+import { integer, oneOf } from '../domain/field-checks.js';
 import { METRICS, type Metric } from '../domain/plan.js';
 import { checkText } from '../domain/names.js';
 import { ResidualError, badInput } from '../errors.js';
@@ -54,10 +55,10 @@ export function normaliseSweep(input: StartSweepInput): SweepConfig {
     base,
     parameters,
     algorithm,
-    trials: whole('trials', input.trials ?? 8, 1, MAX_TRIALS),
-    metric: oneOfMetrics(input.metric ?? 'VALIDATION_ACCURACY'),
-    reductionFactor: whole('reductionFactor', input.reductionFactor ?? 3, 2, MAX_REDUCTION),
-    minEpochs: whole('minEpochs', input.minEpochs ?? 1, 1, 2 ** 31 - 1),
+    trials: integer('input.trials', input.trials ?? 8, 1, MAX_TRIALS),
+    metric: oneOf('input.metric', input.metric ?? 'VALIDATION_ACCURACY', METRICS),
+    reductionFactor: integer('input.reductionFactor', input.reductionFactor ?? 3, 2, MAX_REDUCTION),
+    minEpochs: integer('input.minEpochs', input.minEpochs ?? 1, 1, 2 ** 31 - 1),
   };
 }
 
@@ -73,16 +74,6 @@ function checkHorizon(parameters: readonly SearchParameter[]): void {
   const epochs = parameters.findIndex(({ path }) => path === 'epochs');
   if (epochs >= 0)
     throw badInput(`input.parameters.${epochs}.path`, 'ASHA decides itself how many of the epochs a trial trains');
-}
-
-function whole(field: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw badInput(`input.${field}`, `must be a whole number from ${least} to ${most}, not ${value}`);
-}
-
-function oneOfMetrics(metric: Metric): Metric {
-  if (METRICS.includes(metric)) return metric;
-  throw badInput('input.metric', `must be one of ${METRICS.join(', ')}, not ${metric}`);
 }
 
 export interface PlannedTrial {
