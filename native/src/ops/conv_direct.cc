@@ -80,27 +80,23 @@ class Descriptions {
   memory::dims weightDims_;
 };
 
-class DirectForward final : public ConvPass {
+/// A pass from one activation to another by the weights, in the layout that its primitive wants.
+template <class Primitive>
+class DirectActivationPass : public ConvPass {
  public:
-  explicit DirectForward(const ConvSpec& spec)
-      : spec_(spec), descriptions_(spec_), desc_(guarded(spec.name, [&] { return descriptions_.forward(spec.x, spec.y); })),
-        weight_(spec.context, descriptions_.plainWeight, desc_.weights_desc()) {}
-
   void plan(MemoryPlan& plan) override {
     weight_.plan(plan);
     scratch_ = plan.allocate(desc_.scratchpad_desc().get_size());
   }
 
-  void bind(const Buffer* x, const Buffer* y) override {
+  void bind(const Buffer* source, const Buffer* destination) override {
     guarded(spec_.name, [&] {
-      if (!primitive_) primitive_ = dnnl::convolution_forward(desc_);
+      if (!primitive_) primitive_ = Primitive(desc_);
       weight_.bind(spec_.weight.value);
     });
-    arguments_ = {{DNNL_ARG_SRC, wrap(spec_.context, nhwc(spec_.x), x->data)},
-                  {DNNL_ARG_WEIGHTS, weight_.wanted()},
-                  {DNNL_ARG_DST, wrap(spec_.context, nhwc(spec_.y), y->data)},
-                  {DNNL_ARG_SCRATCHPAD, wrap(spec_.context, desc_.scratchpad_desc(), scratch_->data)}};
-    if (spec_.bias) arguments_.insert({DNNL_ARG_BIAS, wrap(spec_.context, descriptions_.bias, spec_.bias->value)});
+    arguments_ = argumentsOf(source, destination);
+    arguments_.insert({DNNL_ARG_WEIGHTS, weight_.wanted()});
+    arguments_.insert({DNNL_ARG_SCRATCHPAD, wrap(spec_.context, desc_.scratchpad_desc(), scratch_->data)});
   }
 
   void execute() override {
@@ -108,52 +104,52 @@ class DirectForward final : public ConvPass {
     primitive_.execute(spec_.context.onednn->stream, arguments_);
   }
 
- private:
+ protected:
+  using Desc = typename Primitive::primitive_desc;
+
+  template <class Describe>
+  DirectActivationPass(const ConvSpec& spec, Describe describe)
+      : spec_(spec), descriptions_(spec_), desc_(guarded(spec.name, [&]() -> Desc { return describe(descriptions_); })),
+        weight_(spec.context, descriptions_.plainWeight, desc_.weights_desc()) {}
+
+  /// All but the weights and the scratch memory.
+  virtual Arguments argumentsOf(const Buffer* source, const Buffer* destination) const = 0;
+
   const ConvSpec spec_;
   const Descriptions descriptions_;
-  const dnnl::convolution_forward::primitive_desc desc_;
+
+ private:
+  const Desc desc_;
   Relayout weight_;
   Buffer* scratch_ = nullptr;
-  dnnl::convolution_forward primitive_;
+  Primitive primitive_;
   Arguments arguments_;
 };
 
-class DirectBackwardData final : public ConvPass {
+class DirectForward final : public DirectActivationPass<dnnl::convolution_forward> {
  public:
-  explicit DirectBackwardData(const ConvSpec& spec)
-      : spec_(spec), descriptions_(spec_),
-        desc_(guarded(spec.name, [&] { return descriptions_.backwardData(spec.x, spec.y); })),
-        weight_(spec.context, descriptions_.plainWeight, desc_.weights_desc()) {}
-
-  void plan(MemoryPlan& plan) override {
-    weight_.plan(plan);
-    scratch_ = plan.allocate(desc_.scratchpad_desc().get_size());
-  }
-
-  void bind(const Buffer* dy, const Buffer* dx) override {
-    guarded(spec_.name, [&] {
-      if (!primitive_) primitive_ = dnnl::convolution_backward_data(desc_);
-      weight_.bind(spec_.weight.value);
-    });
-    arguments_ = {{DNNL_ARG_DIFF_DST, wrap(spec_.context, nhwc(spec_.y), dy->data)},
-                  {DNNL_ARG_WEIGHTS, weight_.wanted()},
-                  {DNNL_ARG_DIFF_SRC, wrap(spec_.context, nhwc(spec_.x), dx->data)},
-                  {DNNL_ARG_SCRATCHPAD, wrap(spec_.context, desc_.scratchpad_desc(), scratch_->data)}};
-  }
-
-  void execute() override {
-    weight_.load();
-    primitive_.execute(spec_.context.onednn->stream, arguments_);
-  }
+  explicit DirectForward(const ConvSpec& spec)
+      : DirectActivationPass(spec, [&](const Descriptions& of) { return of.forward(spec.x, spec.y); }) {}
 
  private:
-  const ConvSpec spec_;
-  const Descriptions descriptions_;
-  const dnnl::convolution_backward_data::primitive_desc desc_;
-  Relayout weight_;
-  Buffer* scratch_ = nullptr;
-  dnnl::convolution_backward_data primitive_;
-  Arguments arguments_;
+  Arguments argumentsOf(const Buffer* x, const Buffer* y) const override {
+    Arguments arguments{{DNNL_ARG_SRC, wrap(spec_.context, nhwc(spec_.x), x->data)},
+                        {DNNL_ARG_DST, wrap(spec_.context, nhwc(spec_.y), y->data)}};
+    if (spec_.bias) arguments.insert({DNNL_ARG_BIAS, wrap(spec_.context, descriptions_.bias, spec_.bias->value)});
+    return arguments;
+  }
+};
+
+class DirectBackwardData final : public DirectActivationPass<dnnl::convolution_backward_data> {
+ public:
+  explicit DirectBackwardData(const ConvSpec& spec)
+      : DirectActivationPass(spec, [&](const Descriptions& of) { return of.backwardData(spec.x, spec.y); }) {}
+
+ private:
+  Arguments argumentsOf(const Buffer* dy, const Buffer* dx) const override {
+    return {{DNNL_ARG_DIFF_DST, wrap(spec_.context, nhwc(spec_.y), dy->data)},
+            {DNNL_ARG_DIFF_SRC, wrap(spec_.context, nhwc(spec_.x), dx->data)}};
+  }
 };
 
 /// Makes primitives for a single thread, whatever the session's number is.
