@@ -1,7 +1,9 @@
 // The little that the tests need: named cases that print what failed, and graphs in a few words.
 #pragma once
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <stdexcept>
@@ -24,6 +26,15 @@ inline void claim(const std::string& title, const std::function<void()>& check) 
     ++failures;
     std::printf("FAIL %s: %s\n", title.c_str(), error.what());
   }
+}
+
+/// The nearest number that a bfloat16 can hold, ties to even.
+inline float roundedToBFloat16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
 }
 
 inline void require(bool condition, const std::string& what) {

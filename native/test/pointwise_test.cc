@@ -16,19 +16,11 @@ struct Case {
   int64_t batch, side, stride, inputs, outputs;
 };
 
-float rounded(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-  std::memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
 /// An activation of random values that its type can hold.
 struct Activation {
   Activation(Value shape, std::mt19937& random) : value(shape), numbers(randomValues(shape.elements(), random)), bytes(shape.bytes()) {
     for (size_t i = 0; i < numbers.size(); ++i) {
-      if (value.type == DataType::BFloat16) numbers[i] = rounded(numbers[i]);
+      if (value.type == DataType::BFloat16) numbers[i] = roundedToBFloat16(numbers[i]);
       uint32_t bits;
       std::memcpy(&bits, &numbers[i], sizeof bits);
       if (value.type == DataType::BFloat16) bits >>= 16;

@@ -18,14 +18,6 @@ struct Size {
   int64_t batch, height, width, inputs, outputs;
 };
 
-float upperHalf(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-  std::memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
 void write(const Buffer& buffer, DataType type, const std::vector<float>& values) {
   for (size_t i = 0; i < values.size(); ++i) {
     uint32_t bits;
@@ -125,7 +117,7 @@ class Case {
   std::vector<float> values(int64_t channels, int64_t pixels, std::mt19937& random) const {
     std::vector<float> values = randomValues(channels * pixels, random);
     if (type_ == DataType::BFloat16)
-      for (float& value : values) value = upperHalf(value);
+      for (float& value : values) value = roundedToBFloat16(value);
     return values;
   }
 
