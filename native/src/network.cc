@@ -98,6 +98,8 @@ class Network::Builder {
     for (const std::string& name : fused.inputs) inputs.push_back(network_.values_.at(name).get());
     Value* residual = fused.residual.empty() ? nullptr : network_.values_.at(fused.residual).get();
     check(fused, inputs, residual);
+    for (Value* read : inputs) ++read->readers;
+    if (residual) ++residual->readers;
     const bool needsGradient = !node.tensors.empty() || (residual && residual->needsGradient) ||
                                std::any_of(inputs.begin(), inputs.end(), [](Value* v) { return v->needsGradient; });
     Value* y = addValue(fused.output, fused.outputShape, outputType(fused, *inputs[0]), needsGradient);

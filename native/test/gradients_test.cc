@@ -187,6 +187,19 @@ void checkPools(int64_t channels) {
   checkBehindConv("average pool with padding", channels, [](GraphMaker& make, std::string x) { return make.pool("averagePool", x, {3, 2, 1}); });
 }
 
+/// Images so large that each thread's share is several pieces, of convolutions whose gradient comes in pieces.
+void checkPieces() {
+  claim("gradients of convolutions before norms, in pieces of the batch", [] {
+    GraphMaker make({3, 48, 48}, 4);
+    const auto norm = [&](const std::string& x) { return make.plain("relu", {make.norm(x)}); };
+    const std::string x = norm(make.conv("input", 32, {3, 1, 1, 1, true}));
+    const std::string y = norm(make.conv(norm(make.conv(x, 64, {1, 1, 0, 1, true})), 32, {3, 1, 1}));
+    const std::string z = make.plain("relu", {make.plain("add", {make.norm(make.conv(y, 32, {1})), x})});
+    const std::string half = norm(make.conv(z, 32, {1, 2}));
+    Probe(make.linear(make.plain("globalAveragePool", {half}))).check();
+  });
+}
+
 }  // namespace
 
 int main() {
@@ -199,6 +212,7 @@ int main() {
     checkDrops(channels);
     checkPools(channels);
   }
+  checkPieces();
   claim("gradients of a linear layer over pixels", [] {
     GraphMaker make({3, 4, 5}, 6);
     Probe(make.linear(make.conv("input", 7, {3, 1, 1}))).check();

@@ -9,7 +9,7 @@
 namespace residual {
 namespace {
 
-class BatchNorm final : public Op {
+class BatchNorm final : public Op, private GradientPieces {
  public:
   BatchNorm(const Context& context, Mode mode, const Node& node, Value& x, Value* residual, bool relu, Value& y,
             NormParameters parameters)
@@ -40,8 +40,13 @@ class BatchNorm final : public Op {
       plan.use(passed);
     }
     if (!x_.needsGradient) return;
+    if (x_.prefersPieces && x_.readers == 1) {
+      x_.pieces = this;
+      for (Buffer* source : sources()) ++source->holders;
+      return;
+    }
     // Where the residual's gradient is the buffer that dy came in, dx needs one of its own.
-    dx_ = reuseGradient(plan, g_ ? Gradient{g_, nullptr} : dy_, x_);
+    dx_ = reuseGradient(plan, incoming(), x_);
     giveGradient(x_, dx_);
   }
 
@@ -53,26 +58,40 @@ class BatchNorm final : public Op {
   }
 
   void backward() override {
-    const Mask mask = !relu_ ? Mask::None : residual_ ? Mask::FromOutput : Mask::FromInput;
-    sumGradients(mask);
-    if (!dx_) return;
-    const bool gathered = g_ != nullptr;
-    const NormGradientArguments arguments{x_.type,
-                                          gathered ? Mask::None : mask,
-                                          x_.data->data,
-                                          gathered ? g_->data : dy_.first->data,
-                                          gathered || !dy_.second ? nullptr : dy_.second->data,
-                                          dx_->data,
-                                          width_,
-                                          factor_.data(),
-                                          offset_.data(),
-                                          gradientFactor_.data(),
-                                          inputFactor_.data(),
-                                          constant_.data()};
-    overRows([&](int, Range range) { kernels().normGradient(arguments, range); });
+    sumGradients();
+    if (dx_) overRows([&](int, Range range) { inputGradient(range.begin, range.end, dx_->data + range.begin * sizeOf(x_.type)); });
   }
 
  private:
+  /// What the gradient that reaches the normalisation is made of.
+  Gradient incoming() const { return g_ ? Gradient{g_, nullptr} : dy_; }
+  Mask mask() const { return !relu_ ? Mask::None : residual_ ? Mask::FromOutput : Mask::FromInput; }
+
+  std::vector<Buffer*> sources() const {
+    const auto [first, second] = incoming();
+    return second ? std::vector<Buffer*>{first, second} : std::vector<Buffer*>{first};
+  }
+
+  void planPieces(MemoryPlan& plan) override {
+    plan.use(x_.data);
+    for (Buffer* source : sources()) {
+      plan.use(source);
+      --source->holders;
+    }
+  }
+
+  void makePiece(int64_t begin, int64_t end, std::byte* destination) const override { inputGradient(begin, end, destination); }
+
+  /// Of elements [begin, end), which begin on a pixel, to `dx`, that may be where they come from.
+  void inputGradient(int64_t begin, int64_t end, std::byte* dx) const {
+    const int64_t bytes = begin * static_cast<int64_t>(sizeOf(x_.type));
+    const auto [first, second] = incoming();
+    kernels().normGradient({x_.type, g_ ? Mask::None : mask(), x_.data->data + bytes, first->data + bytes,
+                            second ? second->data + bytes : nullptr, dx, width_, factor_.data(), offset_.data(),
+                            gradientFactor_.data(), inputFactor_.data(), constant_.data()},
+                           {0, end - begin});
+  }
+
   template <class Work>
   void overRows(Work work) const {
     const int64_t elements = x_.elements(), rows = (elements + width_ - 1) / width_;
@@ -147,11 +166,11 @@ class BatchNorm final : public Op {
     running = static_cast<float>((1 - momentum_) * running + momentum_ * batch);
   }
 
-  void sumGradients(Mask mask) {
+  void sumGradients() {
     std::fill(sums_.begin(), sums_.end(), 0);
     overRows([&](int part, Range range) {
       double* sums = sums_.data() + 2 * width_ * part;
-      kernels().normSums({x_.type, mask, x_.data->data, y_.data->data, dy_.first->data, dy_.second ? dy_.second->data : nullptr,
+      kernels().normSums({x_.type, mask(), x_.data->data, y_.data->data, dy_.first->data, dy_.second ? dy_.second->data : nullptr,
                           g_ ? g_->data : nullptr, width_, factor_.data(), offset_.data(), mean_.data(), sums, sums + width_},
                          range);
     });

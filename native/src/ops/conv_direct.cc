@@ -162,6 +162,75 @@ auto onOneThread(const Context& context, Make make) {
   return make();
 }
 
+/// Some images as one primitive takes them. Of a 1x1 convolution all pixels are one row: a plain matrix product.
+Value stretch(const ConvSpec& spec, Value value, int64_t images) {
+  value.batch = images;
+  if (spec.kernel > 1 || spec.stride > 1 || spec.padding > 0) return value;
+  value.width = value.pixels();
+  value.batch = value.height = 1;
+  return value;
+}
+
+/// A primitive for each size of piece, that one thread executes at a time; they agree on the layout of the weights, or
+/// each has its own.
+class DirectDataInPieces final : public DataInPieces {
+ public:
+  explicit DirectDataInPieces(const ConvSpec& spec) : spec_(spec), descriptions_(spec_), pieces_(spec) {
+    for (const int64_t images : pieces_.sizes()) {
+      const Value x = stretch(spec, spec.x, images), y = stretch(spec, spec.y, images);
+      const auto desc = guarded(spec.name, [&] { return onOneThread(spec.context, [&] { return descriptions_.backwardData(x, y); }); });
+      sizes_.push_back({images, x, y, desc, Relayout(spec.context, descriptions_.plainWeight, desc.weights_desc())});
+    }
+  }
+
+  void plan(MemoryPlan& plan) override {
+    for (Size& size : sizes_) {
+      size.weight.plan(plan);
+      for (int thread = 0; thread < pieces_.threads(); ++thread)
+        size.scratch.push_back(plan.allocate(size.desc.scratchpad_desc().get_size()));
+    }
+  }
+
+  void bind() override {
+    guarded(spec_.name, [&] {
+      for (Size& size : sizes_) {
+        if (!size.primitive)
+          size.primitive = onOneThread(spec_.context, [&] { return dnnl::convolution_backward_data(size.desc); });
+        size.weight.bind(spec_.weight.value);
+      }
+    });
+  }
+
+  void prepare() override {
+    for (Size& size : sizes_) size.weight.load();
+  }
+
+  void run(int thread, int64_t images, const std::byte* dy, std::byte* dx) override {
+    Size& size = *std::find_if(sizes_.begin(), sizes_.end(), [&](const Size& size) { return size.images == images; });
+    const Context& context = spec_.context;
+    size.primitive.execute(context.onednn->stream,
+                           {{DNNL_ARG_DIFF_DST, wrap(context, nhwc(size.y), const_cast<std::byte*>(dy))},
+                            {DNNL_ARG_DIFF_SRC, wrap(context, nhwc(size.x), dx)},
+                            {DNNL_ARG_WEIGHTS, size.weight.wanted()},
+                            {DNNL_ARG_SCRATCHPAD, wrap(context, size.desc.scratchpad_desc(), size.scratch[thread]->data)}});
+  }
+
+ private:
+  struct Size {
+    int64_t images;
+    Value x, y;
+    dnnl::convolution_backward_data::primitive_desc desc;
+    Relayout weight;
+    std::vector<Buffer*> scratch{};
+    dnnl::convolution_backward_data primitive{};
+  };
+
+  const ConvSpec spec_;
+  const Descriptions descriptions_;
+  const Pieces pieces_;
+  std::vector<Size> sizes_;
+};
+
 /// Each thread computes the gradients of its own images, and the sum is taken in the threads' order. oneDNN's own division
 /// of this primitive has its threads wait for each other in busy loops many times, which on a machine with other work to
 /// do costs a hundredfold.
@@ -255,6 +324,7 @@ class DirectBackwardWeights final : public ConvPass {
 
 std::unique_ptr<ConvPass> makeDirectForward(const ConvSpec& spec) { return std::make_unique<DirectForward>(spec); }
 std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec) { return std::make_unique<DirectBackwardData>(spec); }
+std::unique_ptr<DataInPieces> makeDirectDataInPieces(const ConvSpec& spec) { return std::make_unique<DirectDataInPieces>(spec); }
 std::unique_ptr<ConvPass> makeDirectBackwardWeights(const ConvSpec& spec) {
   return std::make_unique<DirectBackwardWeights>(spec);
 }

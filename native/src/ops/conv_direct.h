@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 
-#include "conv_pass.h"
+#include "conv_pieces.h"
 
 namespace residual {
 
@@ -10,5 +10,7 @@ std::unique_ptr<ConvPass> makeDirectForward(const ConvSpec& spec);
 std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec);
 /// The gradients of weight and bias.
 std::unique_ptr<ConvPass> makeDirectBackwardWeights(const ConvSpec& spec);
+
+std::unique_ptr<DataInPieces> makeDirectDataInPieces(const ConvSpec& spec);
 
 }  // namespace residual

@@ -4,7 +4,7 @@
 #pragma once
 #include <memory>
 
-#include "conv_pass.h"
+#include "conv_pieces.h"
 
 namespace residual {
 
@@ -12,5 +12,9 @@ namespace residual {
 bool pointwisePays(const ConvSpec& spec);
 /// @throws std::invalid_argument where it is not made for it.
 std::unique_ptr<ConvPass> makePointwiseBackwardWeights(const ConvSpec& spec);
+
+/// Whether it is made for this convolution, whose weights are few enough for each thread to have sums of its own.
+bool pointwiseSumsInPieces(const ConvSpec& spec);
+std::unique_ptr<WeightsInPieces> makePointwiseWeightsInPieces(const ConvSpec& spec);
 
 }  // namespace residual

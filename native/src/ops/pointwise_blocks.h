@@ -8,12 +8,12 @@ namespace residual {
 constexpr int64_t kPointwiseTile = 14;
 /// Words of the sum that are packed and multiplied at once. A word is what a lane of a multiplication takes: a float32 of
 /// one pixel, or the bfloat16 of two. A tile's part of them then lies in the first-level cache.
-constexpr int64_t kPointwiseDepth = 256;
+constexpr int64_t kPointwiseDepth = 128;
 /// Inputs that are packed at once, so that they stay in the second-level cache.
 constexpr int64_t kPointwiseInputs = 512;
-// Panels begin at different places of a page, or their rows would push each other out of the cache.
-constexpr int64_t kPointwiseTileWords = 16 * kPointwiseDepth + 16;
+// Panels and rows begin at different places of a page, or they would push each other out of the cache.
 constexpr int64_t kPointwisePanelWords = 32 * kPointwiseDepth + 16;
+inline int64_t pointwiseRowWords(int64_t outputs) { return outputs + 16; }
 
 inline int64_t pointwiseTiles(int64_t outputs) { return (outputs + kPointwiseTile - 1) / kPointwiseTile; }
 

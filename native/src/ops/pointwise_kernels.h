@@ -10,7 +10,7 @@ namespace residual {
 /// Inputs are taken in panels of so many channels.
 constexpr int64_t kPointwisePanel = 32;
 
-/// gradient[o][i] = sum over pixels of dy[pixel][o] * x[pixel][i], for some o and i. The sum's order depends on nothing else.
+/// gradient[o][i] = or += sum over pixels of dy[pixel][o] * x[pixel][i], for some o and i. The sum's order depends on nothing else.
 struct PointwiseGradientArguments {
   DataType type;
   int64_t pixels;  // of dy
@@ -19,6 +19,7 @@ struct PointwiseGradientArguments {
   const int64_t* xPixels;
   const void* dy;   // rows of O
   float* gradient;  // (O, I)
+  bool accumulate;
   int64_t inputs, outputs;
   int64_t firstInput, endInput;  // multiples of kPointwisePanel
   int64_t firstOutput, endOutput;

@@ -13,15 +13,10 @@ struct Float32Words {
 
 RESIDUAL_INLINE __m512 multiplyAdd(Float32Words, __m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
 
-/// The word of up to 16 channels of a pixel.
-RESIDUAL_INLINE __m512i words(const float* pixel, const float*, __mmask16 channels) {
-  return _mm512_castps_si512(_mm512_maskz_loadu_ps(channels, pixel));
-}
-
-/// The words of 32 channels.
-RESIDUAL_INLINE void packPanelRow(const float* pixel, const float*, uint32_t* row) {
-  _mm512_store_ps(row, _mm512_loadu_ps(pixel));
-  _mm512_store_ps(row + 16, _mm512_loadu_ps(pixel + 16));
+/// The words of 32 channels, in their order.
+RESIDUAL_INLINE void packRow(const float* pixel, const float*, uint32_t* row) {
+  _mm512_storeu_ps(row, _mm512_loadu_ps(pixel));
+  _mm512_storeu_ps(row + 16, _mm512_loadu_ps(pixel + 16));
 }
 
 #ifdef RESIDUAL_NATIVE_BFLOAT16
@@ -34,19 +29,13 @@ RESIDUAL_INLINE __m512 multiplyAdd(BFloat16Words, __m512 sum, __m512 a, __m512 b
   return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
-RESIDUAL_INLINE __v16su widened(const bfloat16* pixel, __mmask16 channels) {
-  return __builtin_convertvector((__v16hu)_mm256_maskz_loadu_epi16(channels, pixel), __v16su);
-}
-
 /// `odd` is the second pixel, or null behind the last.
-RESIDUAL_INLINE __m512i words(const bfloat16* even, const bfloat16* odd, __mmask16 channels) {
-  const __v16su low = widened(even, channels);
-  return (__m512i)(odd ? low | widened(odd, channels) << 16 : low);
-}
-
-RESIDUAL_INLINE void packPanelRow(const bfloat16* even, const bfloat16* odd, uint32_t* row) {
-  _mm512_store_si512(row, words(even, odd, 0xffff));
-  _mm512_store_si512(row + 16, words(even + 16, odd ? odd + 16 : nullptr, 0xffff));
+RESIDUAL_INLINE void packRow(const bfloat16* even, const bfloat16* odd, uint32_t* row) {
+  const __v16su lanes{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const __m512i lower = (__m512i)(lanes | (lanes + 32) << 16), upper = (__m512i)((lanes + 16) | (lanes + 48) << 16);
+  const __m512i first = _mm512_loadu_si512(even), second = odd ? _mm512_loadu_si512(odd) : __m512i{};
+  _mm512_storeu_si512(row, _mm512_permutex2var_epi16(first, lower, second));
+  _mm512_storeu_si512(row + 16, _mm512_permutex2var_epi16(first, upper, second));
 }
 #endif
 
@@ -82,9 +71,9 @@ class Prefetch {
   const char* addresses_[kPointwiseDepth];
 };
 
-/// gradient (kOutputs, 32) = or += tile (depth, kOutputs)^T * panel (depth, 32)
+/// gradient (kOutputs, 32) = or += tile (depth, kOutputs)^T * panel (depth, 32); the tile's rows lie `tileStride` words apart.
 template <int kOutputs, class Words>
-__attribute__((noinline)) void multiplyTile(Words tag, const uint32_t* tile, const uint32_t* panel, int64_t depth,
+__attribute__((noinline)) void multiplyTile(Words tag, const uint32_t* tile, int64_t tileStride, const uint32_t* panel, int64_t depth,
                                             float* gradient, int64_t rowStride, bool first, const char* const* prefetch) {
   __m512 sums[kOutputs][2];
 #pragma GCC unroll 14
@@ -93,7 +82,7 @@ __attribute__((noinline)) void multiplyTile(Words tag, const uint32_t* tile, con
     _mm_prefetch(reinterpret_cast<const char*>(gradient + o * rowStride), _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(gradient + o * rowStride + 16), _MM_HINT_T0);
   }
-  for (int64_t d = 0; d < depth; ++d, tile += 16, panel += 32) {
+  for (int64_t d = 0; d < depth; ++d, tile += tileStride, panel += 32) {
     _mm_prefetch(prefetch[d], _MM_HINT_T1);
     const __m512 left = _mm512_load_ps(panel), right = _mm512_load_ps(panel + 16);
 #pragma GCC unroll 14
@@ -116,7 +105,7 @@ __attribute__((noinline)) void multiplyTile(Words tag, const uint32_t* tile, con
 }
 
 template <class Words>
-using Multiply = void (*)(Words, const uint32_t*, const uint32_t*, int64_t, float*, int64_t, bool, const char* const*);
+using Multiply = void (*)(Words, const uint32_t*, int64_t, const uint32_t*, int64_t, float*, int64_t, bool, const char* const*);
 
 /// By the number of outputs.
 template <class Words>
@@ -131,19 +120,19 @@ class WeightGradient {
 
  public:
   explicit WeightGradient(const PointwiseGradientArguments& a)
-      : a_(a), outputs_(a.endOutput - a.firstOutput), tiles_(pointwiseTiles(outputs_)), tileWords_(a.scratch),
-        panelWords_(a.scratch + tiles_ * kPointwiseTileWords) {}
+      : a_(a), outputs_(a.endOutput - a.firstOutput), tiles_(pointwiseTiles(outputs_)), rowWords_(pointwiseRowWords(outputs_)), dyWords_(a.scratch),
+        panelWords_(a.scratch + kPointwiseDepth * rowWords_) {}
 
   void run() {
     constexpr int64_t kBlock = kPointwiseDepth * Words::kPixels;
     for (int64_t pixel = 0; pixel < a_.pixels; pixel += kBlock) {
       const int64_t end = least(pixel + kBlock, a_.pixels), depth = (end - pixel + Words::kPixels - 1) / Words::kPixels;
       prefetchBlock(end, least(end + kBlock, a_.pixels));
-      packTiles(pixel, end, depth);
+      packRows(pixel, end, depth);
       for (int64_t input = a_.firstInput; input < a_.endInput; input += kPointwiseInputs) {
         const int64_t endInput = least(input + kPointwiseInputs, a_.endInput);
         packPanels(pixel, end, depth, input, endInput);
-        multiply(depth, input, endInput, pixel == 0);
+        multiply(depth, input, endInput, pixel == 0 && !a_.accumulate);
       }
     }
   }
@@ -165,15 +154,12 @@ class WeightGradient {
                     a_.outputs * kBytes, end - pixel, tiles_ * (inputs / kPointwisePanel));
   }
 
-  void packTiles(int64_t pixel, int64_t end, int64_t depth) {
+  void packRows(int64_t pixel, int64_t end, int64_t depth) {
     for (int64_t d = 0; d < depth; ++d, pixel += Words::kPixels) {
       const Element* const even = dyRow(pixel);
       const Element* const odd = pixel + 1 < end ? even + a_.outputs : nullptr;
-      uint32_t* row = tileWords_ + 16 * d;
-      for (int64_t tile = 0; tile < tiles_; ++tile, row += kPointwiseTileWords) {
-        const int64_t first = firstOf(tile), count = firstOf(tile + 1) - first;
-        _mm512_store_si512(row, words(even + first, odd ? odd + first : nullptr, static_cast<__mmask16>((1 << count) - 1)));
-      }
+      uint32_t* const row = dyWords_ + rowWords_ * d;
+      for (int64_t o = 0; o < outputs_; o += kPointwisePanel) packRow(even + o, odd ? odd + o : nullptr, row + o);
     }
   }
 
@@ -183,7 +169,7 @@ class WeightGradient {
       const Element* const odd = pixel + 1 < end ? xRow(pixel + 1) : nullptr;
       uint32_t* row = panelWords_ + 32 * d;
       for (int64_t i = input; i < endInput; i += kPointwisePanel, row += kPointwisePanelWords)
-        packPanelRow(even + i, odd ? odd + i : nullptr, row);
+        packRow(even + i, odd ? odd + i : nullptr, row);
     }
   }
 
@@ -193,14 +179,14 @@ class WeightGradient {
       float* const row = a_.gradient + (a_.firstOutput + output) * a_.inputs;
       const uint32_t* panel = panelWords_;
       for (int64_t i = input; i < endInput; i += kPointwisePanel, panel += kPointwisePanelWords)
-        kMultiply<Words>[count](Words{}, tileWords_ + tile * kPointwiseTileWords, panel, depth, row + i, a_.inputs, first,
-                                prefetch_.next(tileWords_));
+        kMultiply<Words>[count](Words{}, dyWords_ + output, rowWords_, panel, depth, row + i, a_.inputs, first,
+                                prefetch_.next(dyWords_));
     }
   }
 
   const PointwiseGradientArguments& a_;
-  const int64_t outputs_, tiles_;
-  uint32_t *const tileWords_, *const panelWords_;
+  const int64_t outputs_, tiles_, rowWords_;
+  uint32_t *const dyWords_, *const panelWords_;
   Prefetch prefetch_;
 };
 

@@ -9,13 +9,29 @@
 
 namespace residual {
 
+/// Makes the gradient of a value stretch by stretch, when and where its maker wants it: it is never in memory as a whole.
+/// A batch norm does, so that over the pixels of a channel it sums to nothing but what rounding leaves.
+class GradientPieces {
+ public:
+  virtual ~GradientPieces() = default;
+  /// The current step is the one that makes them.
+  virtual void planPieces(MemoryPlan& plan) = 0;
+  /// Elements [begin, end) of the value, which begin on a pixel, to `destination`. By several threads at once.
+  virtual void makePiece(int64_t begin, int64_t end, std::byte* destination) const = 0;
+};
+
 struct Value {
   int64_t batch = 0, channels = 0, height = 0, width = 0;
   DataType type = DataType::Float32;
   bool needsGradient = false;
+  int readers = 0;
+  /// Whether its maker would rather have the gradient in pieces. It can where there is one reader, that makes it so.
+  bool prefersPieces = false;
   Buffer* data = nullptr;
   /// One per reader whose backward pass is planned: the gradient is their sum, formed by whoever takes it.
   std::vector<Buffer*> gradients;
+  /// Instead of `gradients`, or null.
+  GradientPieces* pieces = nullptr;
 
   int64_t pixels() const { return batch * height * width; }
   int64_t elements() const { return pixels() * channels; }

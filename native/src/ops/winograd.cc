@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "bias_gradient.h"
 #include "kernels.h"
 #include "parallel.h"
 #include "winograd_kernels.h"
@@ -44,12 +45,12 @@ int64_t rowStride(int64_t words) { return words % 128 == 0 ? words + kLineWords 
 
 int64_t tilesOf(const Value& value) { return value.batch * ((value.height + 1) / 2) * ((value.width + 1) / 2); }
 
-Tiles tiles(const Value& value, const Buffer* data, int64_t first, int64_t end) {
-  return {value.type, data->data, value.channels, value.height, value.width, first, end, 0, value.channels};
+Tiles tiles(const Value& value, const std::byte* data, int64_t first, int64_t end) {
+  return {value.type, const_cast<std::byte*>(data), value.channels, value.height, value.width, first, end, 0, value.channels};
 }
 
 /// Forward, and backward data, which is the same with other weights.
-class WinogradConv final : public ConvPass {
+class WinogradConv final : public ConvPass, public DataInPieces {
  public:
   WinogradConv(const ConvSpec& spec, bool backward)
       : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y),
@@ -69,13 +70,23 @@ class WinogradConv final : public ConvPass {
     to_ = destination;
   }
 
+  void bind() override {}
+
+  void prepare() override {
+    parallelFor(spec_.context.threads, [&](int thread) { transformWeights(thread); });
+  }
+
   void execute() override {
     const int threads = spec_.context.threads;
-    parallelFor(threads, [&](int thread) { transformWeights(thread); });
+    prepare();
     parallelFor(threads, [&](int thread) {
       const auto [begin, end] = share(tilesOf(source_), threads, thread);
-      for (int64_t first = begin; first < end; first += tiles_) block(*scratch_[thread], first, std::min(first + tiles_, end));
+      blocks(thread, from_->data, to_->data, begin, end);
     });
+  }
+
+  void run(int thread, int64_t images, const std::byte* from, std::byte* to) override {
+    blocks(thread, from, to, 0, tilesOf(source_) / source_.batch * images);
   }
 
  private:
@@ -87,9 +98,9 @@ class WinogradConv final : public ConvPass {
   int64_t blockTiles() const {
     const int64_t bytesPerTile = kWinogradPlanes * (sourceRow_ + columns_) * sizeof(Word);
     const int64_t weightBytes = kWinogradPlanes * depth_ * destination_.channels * sizeof(Word);
-    const int64_t least = weightBytes > (1 << 20) ? 64 : 16;
+    const int64_t least = weightBytes > (1 << 20) ? 64 : 8;
     const int64_t most = roundUp(roundUp(tilesOf(source_), spec_.context.threads) / spec_.context.threads, kBlockRows);
-    return std::min(most, std::clamp<int64_t>((256 << 10) / bytesPerTile, least, 128) / kBlockRows * kBlockRows);
+    return std::min(most, std::clamp<int64_t>((96 << 10) / bytesPerTile, least, 128) / kBlockRows * kBlockRows);
   }
 
   void transformWeights(int thread) {
@@ -99,16 +110,20 @@ class WinogradConv final : public ConvPass {
                                weightPlane_, 2 * begin, 2 * end});
   }
 
-  void block(const Buffer& scratch, int64_t first, int64_t end) {
+  void blocks(int thread, const std::byte* from, std::byte* to, int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += tiles_) block(*scratch_[thread], from, to, first, std::min(first + tiles_, end));
+  }
+
+  void block(const Buffer& scratch, const std::byte* from, std::byte* to, int64_t first, int64_t end) {
     const Planes source{scratch.as<Word>(), sourcePlane_, sourceRow_};
     const Planes product{source.data + kWinogradPlanes * sourcePlane_, productPlane_, columns_};
-    kernels_.transformInput({tiles(source_, from_, first, end), source});
+    kernels_.transformInput({tiles(source_, from, first, end), source});
     for (int64_t column = 0; column < destination_.channels; column += columns_) {
       const int64_t columns = std::min(columns_, destination_.channels - column);
       kernels_.multiply({source_.type, end - first, columns, depth_, source.data, sourcePlane_, sourceRow_, 1,
                          weights_->as<Word>() + column * depth_, weightPlane_, 0, true,
                          reinterpret_cast<float*>(product.data), productPlane_, columns_, false});
-      Tiles made = tiles(destination_, to_, first, end);
+      Tiles made = tiles(destination_, to, first, end);
       made.firstChannel = column;
       made.endChannel = column + columns;
       const float* const bias = spec_.bias && !backward_ ? spec_.bias->value + column : nullptr;
@@ -127,50 +142,24 @@ class WinogradConv final : public ConvPass {
   const Buffer *from_ = nullptr, *to_ = nullptr;
 };
 
-/// The gradient of a bias: the sum of dy over pixels, of each thread's share and then in the threads' order.
-class BiasGradient {
- public:
-  explicit BiasGradient(const ConvSpec& spec) : spec_(spec), width_(rowWidth(spec.y.channels)) {}
-
-  void plan(MemoryPlan& plan) {
-    pivot_ = plan.allocate(width_ * sizeof(float));
-    sums_ = plan.allocate(2 * width_ * spec_.context.threads * sizeof(double));
-  }
-
-  void execute(const Buffer& dy) {
-    const int threads = spec_.context.threads;
-    const int64_t elements = spec_.y.elements(), rows = roundUp(elements, width_) / width_;
-    std::fill_n(pivot_->as<float>(), width_, 0.0f);
-    std::fill_n(sums_->as<double>(), 2 * width_ * threads, 0.0);
-    parallelFor(threads, [&](int thread) {
-      const auto [begin, end] = share(rows, threads, thread);
-      double* const sum = sums_->as<double>() + 2 * width_ * thread;
-      kernels().moments({spec_.y.type, dy.data, width_, pivot_->as<float>(), sum, sum + width_},
-                        {begin * width_, std::min(end * width_, elements)});
-    });
-    for (int64_t c = 0; c < spec_.y.channels; ++c) spec_.bias->gradient[c] = total(c);
-  }
-
- private:
-  float total(int64_t channel) const {
-    double sum = 0;
-    for (int thread = 0; thread < spec_.context.threads; ++thread)
-      for (int64_t c = channel; c < width_; c += spec_.y.channels) sum += sums_->as<double>()[2 * width_ * thread + c];
-    return static_cast<float>(sum);
-  }
-
-  const ConvSpec& spec_;
-  const int64_t width_;
-  Buffer *pivot_ = nullptr, *sums_ = nullptr;
-};
+/// Sums beyond what caches hold are not kept once per thread: so many of the threads divide the outputs instead.
+int outputPartsOf(const ConvSpec& spec) {
+  constexpr int64_t kLargest = 128 * 128;
+  const int64_t wanted = roundUp(spec.x.channels * spec.y.channels, kLargest) / kLargest;
+  int parts = 1;
+  for (int candidate = 1; candidate <= std::min(wanted, spec.y.channels / kPanel); ++candidate)
+    if (spec.context.threads % candidate == 0) parts = candidate;
+  return parts;
+}
 
 /// The threads divide the tiles, and the sums are added in the threads' order; where the sums are large, some of the
 /// threads divide the output channels instead.
-class WinogradWeights final : public ConvPass {
+class WinogradWeights final : public ConvPass, public WeightsInPieces {
  public:
-  explicit WinogradWeights(const ConvSpec& spec)
+  /// `tileUnits`: what of the batch threads may divide among them, tiles or images.
+  WinogradWeights(const ConvSpec& spec, int64_t tileUnits)
       : spec_(spec), kernels_(*winogradKernels(spec.x.type)), perRow_(sizeof(Word) / sizeOf(spec.x.type)),
-        outputParts_(divideOutputs()), tileParts_(std::max<int>(1, std::min<int64_t>(spec.context.threads / outputParts_, tilesOf(spec.x)))),
+        outputParts_(outputPartsOf(spec)), tileParts_(std::max<int>(1, std::min<int64_t>(spec.context.threads / outputParts_, tileUnits))),
         xRow_(rowStride(spec.x.channels)), dyRow_(rowStride(outputsOfPart())), tiles_(blockTiles()),
         xPlane_(planeStride(tiles_ / perRow_ * xRow_)), dyPlane_(planeStride(tiles_ / perRow_ * dyRow_)),
         sumPlane_(planeStride(spec.x.channels * outputsOfPart())) {
@@ -190,22 +179,23 @@ class WinogradWeights final : public ConvPass {
   }
 
   void execute() override {
-    parallelFor(outputParts_ * tileParts_, [&](int part) { sumTiles(part / tileParts_, part % tileParts_); });
+    parallelFor(outputParts_ * tileParts_, [&](int part) {
+      const auto [begin, end] = share(tilesOf(spec_.x), tileParts_, part % tileParts_);
+      sumTiles(part / tileParts_, part % tileParts_, x_->data, dy_->data, begin, end, true);
+    });
     parallelFor(spec_.context.threads, [&](int thread) { transformSums(thread); });
     if (bias_) bias_->execute(*dy_);
   }
 
- private:
-  /// Sums beyond what caches hold are not kept once per thread.
-  int divideOutputs() const {
-    constexpr int64_t kLargest = 128 * 128;
-    const int64_t wanted = roundUp(spec_.x.channels * spec_.y.channels, kLargest) / kLargest;
-    int parts = 1;
-    for (int candidate = 1; candidate <= std::min(wanted, spec_.y.channels / kPanel); ++candidate)
-      if (spec_.context.threads % candidate == 0) parts = candidate;
-    return parts;
+  void run(int thread, int64_t images, const std::byte* x, const std::byte* dy, bool first) override {
+    sumTiles(0, thread, x, dy, 0, tilesOf(spec_.x) / spec_.x.batch * images, first);
   }
 
+  void finish() override {
+    parallelFor(spec_.context.threads, [&](int thread) { transformSums(thread); });
+  }
+
+ private:
   /// So many that the sums, which each block reads and writes, are worth their way where no cache holds them.
   int64_t blockTiles() const {
     const int64_t sumBytes = kWinogradPlanes * spec_.x.channels * outputsOfPart() * sizeof(float);
@@ -229,21 +219,21 @@ class WinogradWeights final : public ConvPass {
     return sums_->as<float>() + (outputPart * tileParts_ + tilePart) * kWinogradPlanes * sumPlane_;
   }
 
-  void sumTiles(int outputPart, int tilePart) {
+  void sumTiles(int outputPart, int tilePart, const std::byte* xData, const std::byte* dyData, int64_t begin, int64_t end,
+                bool fromZero) {
     const auto [firstOutput, endOutput] = outputs(outputPart);
     const Planes x{scratch_[outputPart * tileParts_ + tilePart]->as<Word>(), xPlane_, xRow_};
     const Planes dy{x.data + kWinogradPlanes * xPlane_, dyPlane_, dyRow_};
-    const auto [begin, end] = share(tilesOf(spec_.x), tileParts_, tilePart);
     for (int64_t first = begin; first < end; first += tiles_) {
       const int64_t last = std::min(first + tiles_, end);
-      Tiles gradients = tiles(spec_.y, dy_, first, last);
+      Tiles gradients = tiles(spec_.y, dyData, first, last);
       gradients.firstChannel = firstOutput;
       gradients.endChannel = endOutput;
-      kernels_.transformInputPairs({tiles(spec_.x, x_, first, last), x});
+      kernels_.transformInputPairs({tiles(spec_.x, xData, first, last), x});
       kernels_.transformGradientPairs({gradients, dy});
       kernels_.multiply({spec_.x.type, spec_.x.channels, endOutput - firstOutput, roundUp(last - first, perRow_) / perRow_, x.data,
                          xPlane_, 1, xRow_, dy.data, dyPlane_, dyRow_, false, sums(outputPart, tilePart), sumPlane_,
-                         outputsOfPart(), first > begin});
+                         outputsOfPart(), first > begin || !fromZero});
     }
   }
 
@@ -278,6 +268,12 @@ bool winogradPays(const ConvSpec& spec) {
 
 std::unique_ptr<ConvPass> makeWinogradForward(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, false); }
 std::unique_ptr<ConvPass> makeWinogradBackwardData(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, true); }
-std::unique_ptr<ConvPass> makeWinogradBackwardWeights(const ConvSpec& spec) { return std::make_unique<WinogradWeights>(spec); }
+std::unique_ptr<ConvPass> makeWinogradBackwardWeights(const ConvSpec& spec) { return std::make_unique<WinogradWeights>(spec, tilesOf(spec.x)); }
+
+bool winogradSumsInPieces(const ConvSpec& spec) { return outputPartsOf(spec) == 1; }
+std::unique_ptr<DataInPieces> makeWinogradDataInPieces(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, true); }
+std::unique_ptr<WeightsInPieces> makeWinogradWeightsInPieces(const ConvSpec& spec) {
+  return std::make_unique<WinogradWeights>(spec, spec.x.batch);
+}
 
 }  // namespace residual

@@ -12,7 +12,7 @@
 #pragma once
 #include <memory>
 
-#include "conv_pass.h"
+#include "conv_pieces.h"
 
 namespace residual {
 
@@ -23,5 +23,10 @@ std::unique_ptr<ConvPass> makeWinogradForward(const ConvSpec& spec);
 std::unique_ptr<ConvPass> makeWinogradBackwardData(const ConvSpec& spec);
 /// The gradients of weight and bias.
 std::unique_ptr<ConvPass> makeWinogradBackwardWeights(const ConvSpec& spec);
+
+/// Whether the weights are few enough for each thread to have sums of its own, as pieces want it.
+bool winogradSumsInPieces(const ConvSpec& spec);
+std::unique_ptr<DataInPieces> makeWinogradDataInPieces(const ConvSpec& spec);
+std::unique_ptr<WeightsInPieces> makeWinogradWeightsInPieces(const ConvSpec& spec);
 
 }  // namespace residual

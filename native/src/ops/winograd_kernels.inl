@@ -76,6 +76,9 @@ RESIDUAL_INLINE void forSegments(const Tiles& tiles, Segment segment) {
 
 alignas(64) constexpr float kZeros[kLanes] = {};
 
+/// Bytes that a row is fetched ahead: the CPU's own prefetchers stop at the end of a page.
+constexpr int64_t kAhead = 4096;
+
 /// 16 channels of some rows of an image; rows and columns outside of it are zeros.
 template <class T, int64_t kCount>
 struct ImageRows {
@@ -95,7 +98,11 @@ struct ImageRows {
   RESIDUAL_INLINE void column(const ImageRows& from, int64_t x, Floats (&values)[kCount]) {
     const bool inside = x >= 0 && x < from.width;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kCount; ++i) values[i] = inside ? load(from.rows[i] + x * from.steps[i]) : Floats{};
+    for (int64_t i = 0; i < kCount; ++i) {
+      const T* const place = from.rows[i] + x * from.steps[i];
+      _mm_prefetch(reinterpret_cast<const char*>(place) + kAhead, _MM_HINT_T0);
+      values[i] = inside ? load(place) : Floats{};
+    }
   }
 };
 
@@ -293,6 +300,23 @@ RESIDUAL_INLINE void multiplyBlock(const MultiplyArguments& m, const Word* a, co
     for (int64_t v = 0; v < kVectors; ++v) store(product + r * m.productRowStride + v * kLanes, sums[r][v]);
 }
 
+/// As above for one vector of columns and so small a depth that all of `b` stays in registers: each row is a chain of
+/// products, and many rows are under way at once.
+template <class T, int64_t kDepth>
+RESIDUAL_INLINE void multiplyRows(const MultiplyArguments& m, const Word* a, const Word* b, float* product) {
+  Words columns[kDepth];
+  __builtin_memcpy(columns, b, sizeof columns);
+  for (int64_t row = 0; row < m.rows; ++row, a += m.aRowStride, product += m.productRowStride) {
+    Floats even = {}, odd = {};
+#pragma GCC unroll 16
+    for (int64_t d = 0; d < kDepth; d += 2) {
+      even = multiplyAdd(T{}, a[d], columns[d], even);
+      odd = multiplyAdd(T{}, a[d + 1], columns[d + 1], odd);
+    }
+    store(product, even + odd);
+  }
+}
+
 void multiply(const MultiplyArguments& m) {
   withElementType(m.type, [&](auto tag) __attribute__((always_inline)) {
     using T = decltype(tag);
@@ -300,6 +324,11 @@ void multiply(const MultiplyArguments& m) {
       for (int64_t column = 0; column < m.columns; column += kPanel) {
         const int64_t wide = least(kPanel, m.columns - column);
         const Word* const b = m.b + plane * m.bPlaneStride + column * (m.panels ? m.depth : 1);
+        constexpr int64_t kShallow = 16 * sizeof(T) / sizeof(Word);
+        if (m.panels && wide == kLanes && m.depth == kShallow && m.aDepthStride == 1 && !m.accumulate) {
+          multiplyRows<T, kShallow>(m, m.a + plane * m.aPlaneStride, b, m.product + plane * m.productPlaneStride + column);
+          continue;
+        }
         for (int64_t row = 0; row < m.rows; row += kBlockRows) {
           const Word* const a = m.a + plane * m.aPlaneStride + row * m.aRowStride;
           float* const product = m.product + plane * m.productPlaneStride + row * m.productRowStride + column;

@@ -1,0 +1,73 @@
+// A convolution's backward passes over pieces of the batch, where whoever reads its output makes the gradient in pieces
+// (`GradientPieces`): each thread makes one, computes from it its part of both gradients while it lies in the cache, and
+// goes on to the next. The activations of a step are far larger than any cache, so this saves a write and two reads of
+// each. What the pieces are depends on shapes and the number of threads alone, and so do the results.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "conv_pass.h"
+
+namespace residual {
+
+/// The batch in pieces of whole images, of at most about as many bytes of dy as stay in a cache of the second level.
+class Pieces {
+ public:
+  Pieces(const ConvSpec& spec);
+
+  /// `work(firstImage, endImage)` for each piece of the thread, in order.
+  template <class Work>
+  void forEach(int thread, Work work) const {
+    for (size_t i = 0; i + 1 < bounds_[thread].size(); ++i) work(bounds_[thread][i], bounds_[thread][i + 1]);
+  }
+  /// Threads that have a piece: the first so many.
+  int threads() const { return static_cast<int>(bounds_.size()); }
+  /// Different numbers of images, ascending.
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+
+ private:
+  std::vector<std::vector<int64_t>> bounds_;
+  std::vector<int64_t> sizes_;
+};
+
+/// Backward data. `run` is called by several threads at once, each with its own number.
+class DataInPieces {
+ public:
+  virtual ~DataInPieces() = default;
+  virtual void plan(MemoryPlan& plan) = 0;
+  virtual void bind() = 0;
+  /// Before the pieces: what they have in common.
+  virtual void prepare() = 0;
+  virtual void run(int thread, int64_t images, const std::byte* dy, std::byte* dx) = 0;
+};
+
+/// The gradient of the weights: the sum over the pieces, of each thread's and then in the threads' order.
+class WeightsInPieces {
+ public:
+  virtual ~WeightsInPieces() = default;
+  virtual void plan(MemoryPlan& plan) = 0;
+  virtual void run(int thread, int64_t images, const std::byte* x, const std::byte* dy, bool first) = 0;
+  /// Behind the pieces: their sum to the parameter's gradient.
+  virtual void finish() = 0;
+};
+
+/// The whole backward pass. The gradient of a bias is nothing, as is the sum of the pieces (`GradientPieces`). `data` is null where x needs no gradient.
+class BackwardInPieces {
+ public:
+  BackwardInPieces(const ConvSpec& spec, GradientPieces& gradient, std::unique_ptr<DataInPieces> data,
+                   std::unique_ptr<WeightsInPieces> weights);
+  void plan(MemoryPlan& plan);
+  void bind(const Buffer* x, const Buffer* dx);
+  void execute();
+
+ private:
+  const ConvSpec& spec_;
+  const Pieces pieces_;
+  GradientPieces& gradient_;
+  const std::unique_ptr<DataInPieces> data_;
+  const std::unique_ptr<WeightsInPieces> weights_;
+  std::vector<Buffer*> dy_;  // of each thread's piece
+  const Buffer *x_ = nullptr, *dx_ = nullptr;
+};
+
+}  // namespace residual
