@@ -198,6 +198,12 @@ void checkPieces() {
     const std::string half = norm(make.conv(z, 32, {1, 2}));
     Probe(make.linear(make.plain("globalAveragePool", {half}))).check();
   });
+  claim("gradients of convolutions whose outputs no cache holds, which norms read in pieces", [] {
+    GraphMaker make({3, 120, 120}, 4);
+    std::string x = "input";
+    for (const Window window : {Window{3, 1, 1}, Window{3, 1, 1, 1, true}, Window{1}}) x = make.plain("relu", {make.norm(make.conv(x, 32, window))});
+    Probe(make.linear(make.plain("globalAveragePool", {x}))).check();
+  });
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace residual {
 namespace {
 
-class BatchNorm final : public Op, private GradientPieces {
+class BatchNorm final : public Op, private GradientPieces, private PieceReader {
  public:
   BatchNorm(const Context& context, Mode mode, const Node& node, Value& x, Value* residual, bool relu, Value& y,
             NormParameters parameters)
@@ -19,6 +19,9 @@ class BatchNorm final : public Op, private GradientPieces {
     if (mode == Mode::Evaluation) return;
     for (auto* row : {&gradientFactor_, &inputFactor_, &constant_}) row->resize(width_);
     sums_.resize(2 * width_ * threads_);
+    pivots_.resize(width_ * threads_);
+    pixels_.resize(threads_);
+    x.pieceReader = this;
   }
 
   int gradientSummands() const override { return 2; }
@@ -101,15 +104,24 @@ class BatchNorm final : public Op, private GradientPieces {
     });
   }
 
-  /// Both sums of channel `c` over all threads, in an order that the number of threads alone decides.
+  /// Both of a thread's sums of channel `c`.
+  std::pair<double, double> total(int thread, int64_t c) const {
+    double first = 0, second = 0;
+    const double* const sums = sums_.data() + 2 * width_ * thread;
+    for (int64_t place = c; place < width_; place += x_.channels) {
+      first += sums[place];
+      second += sums[width_ + place];
+    }
+    return {first, second};
+  }
+
+  /// Over all threads, in an order that their number alone decides.
   std::pair<double, double> total(int64_t c) const {
     double first = 0, second = 0;
-    for (int part = 0; part < threads_; ++part) {
-      const double* sums = sums_.data() + 2 * width_ * part;
-      for (int64_t place = c; place < width_; place += x_.channels) {
-        first += sums[place];
-        second += sums[width_ + place];
-      }
+    for (int thread = 0; thread < threads_; ++thread) {
+      const auto [a, b] = total(thread, c);
+      first += a;
+      second += b;
     }
     return {first, second};
   }
@@ -132,30 +144,52 @@ class BatchNorm final : public Op, private GradientPieces {
   }
 
   /// Sums of squares are taken around the mean of a few pixels, so that a small variance beside a large mean stays exact.
-  void setPivot() {
+  void setPivot(int thread, int64_t begin, int64_t end) {
     constexpr int64_t kPixels = 8;
-    std::vector<float>& pixel = inverse_;  // free until the statistics are known
-    std::fill(mean_.begin(), mean_.end(), 0.0f);
+    float* const pivot = pivots_.data() + width_ * thread;
+    std::fill_n(pivot, width_, 0.0f);
+    std::vector<float> pixel(x_.channels);
     for (int64_t i = 0; i < kPixels; ++i) {
-      const int64_t first = i * x_.pixels() / kPixels * x_.channels;
+      const int64_t first = begin + i * (end - begin) / x_.channels / kPixels * x_.channels;
       kernels().convert({x_.type, DataType::Float32, x_.data->data + first * sizeOf(x_.type), pixel.data()}, {0, x_.channels});
-      for (int64_t c = 0; c < x_.channels; ++c) mean_[c] += pixel[c] / kPixels;
+      for (int64_t c = 0; c < x_.channels; ++c) pivot[c] += pixel[c] / kPixels;
     }
-    for (int64_t c = 0; c < x_.channels; ++c) spread(mean_, c, mean_[c]);
+    for (int64_t place = x_.channels; place < width_; ++place) pivot[place] = pivot[place - x_.channels];
+  }
+
+  void readPiece(int thread, int64_t begin, int64_t end, bool first) override {
+    double* const sums = sums_.data() + 2 * width_ * thread;
+    if (first) {
+      setPivot(thread, begin, end);
+      std::fill_n(sums, 2 * width_, 0.0);
+      pixels_[thread] = 0;
+    }
+    pixels_[thread] += (end - begin) / x_.channels;
+    kernels().moments({x_.type, x_.data->data + begin * sizeOf(x_.type), width_, pivots_.data() + width_ * thread, sums, sums + width_},
+                      {0, end - begin});
+  }
+
+  /// Mean and variance of channel `c` over all pixels, thread by thread: Chan, Golub and LeVeque 1983, "Algorithms for computing
+  /// the sample variance".
+  std::pair<double, double> moments(int64_t c) const {
+    double count = 0, mean = 0, squares = 0;
+    for (int thread = 0; thread < threads_; ++thread) {
+      if (pixels_[thread] == 0) continue;
+      const auto [sum, sumOfSquares] = total(thread, c);
+      const double pixels = static_cast<double>(pixels_[thread]), fromPivot = sum / pixels;
+      const double difference = pivots_[width_ * thread + c] + fromPivot - mean;
+      squares += sumOfSquares - fromPivot * sum + difference * difference * count * pixels / (count + pixels);
+      mean += difference * pixels / (count + pixels);
+      count += pixels;
+    }
+    return {mean, std::max(0.0, squares / count)};
   }
 
   void normaliseByBatch() {
-    setPivot();
-    std::fill(sums_.begin(), sums_.end(), 0);
-    overRows([&](int part, Range range) {
-      double* sums = sums_.data() + 2 * width_ * part;
-      kernels().moments({x_.type, x_.data->data, width_, mean_.data(), sums, sums + width_}, range);
-    });
+    if (!x_.readInPieces) overRows([&](int part, Range range) { readPiece(part, range.begin, range.end, true); });
     const double count = static_cast<double>(x_.pixels());
     for (int64_t c = 0; c < x_.channels; ++c) {
-      const auto [sum, squares] = total(c);
-      const double fromPivot = sum / count, mean = mean_[c] + fromPivot;
-      const double variance = std::max(0.0, squares / count - fromPivot * fromPivot);
+      const auto [mean, variance] = moments(c);
       setAffine(c, static_cast<float>(mean), static_cast<float>(1 / std::sqrt(variance + epsilon_)));
       moveRunning(parameters_.runningMean->value[c], mean);
       moveRunning(parameters_.runningVariance->value[c], variance * count / std::max(1.0, count - 1));
@@ -201,7 +235,9 @@ class BatchNorm final : public Op, private GradientPieces {
   std::vector<float> factor_, offset_, mean_;
   std::vector<float> inverse_;  // (C): 1 / sqrt(variance + epsilon)
   std::vector<float> gradientFactor_, inputFactor_, constant_;
-  std::vector<double> sums_;  // two rows for each thread
+  std::vector<double> sums_;    // two rows for each thread
+  std::vector<float> pivots_;   // a row for each thread
+  std::vector<int64_t> pixels_;  // that each thread has read
   Gradient dy_;
   Buffer *g_ = nullptr, *dx_ = nullptr;
 };

@@ -2,7 +2,7 @@
 
 #include "conv_direct.h"
 #include "conv_pieces.h"
-#include "pointwise.h"
+#include "im2col.h"
 #include "winograd.h"
 
 namespace residual {
@@ -26,12 +26,18 @@ class Conv final : public Op {
         spec_{context, mode, node.name, node.kernel, node.stride, node.padding, node.groups, x, y, weight, bias},
         xPieces_(asPieces(spec_, x)), yPieces_(asPieces(spec_, y)),
         pieceSpec_{context, mode, node.name, node.kernel, node.stride, node.padding, node.groups, xPieces_, yPieces_, weight, bias} {
-    y.prefersPieces = mode == Mode::Training && (winograd_ ? winogradSumsInPieces(pieceSpec_) : pointwiseSumsInPieces(pieceSpec_));
+    y.prefersPieces = mode == Mode::Training && (winograd_ ? winogradSumsInPieces(pieceSpec_) : im2colSumsInPieces(pieceSpec_));
   }
 
   void planForward(MemoryPlan& plan) override {
     plan.use(x_.data);
     y_.data = plan.allocate(y_.bytes());
+    if (y_.pieceReader && forwardPiecesPay()) {
+      y_.readInPieces = true;
+      auto pass = winograd_ ? makeWinogradForwardInPieces(pieceSpec_) : makeDirectForwardInPieces(pieceSpec_);
+      forwardPieces_ = std::make_unique<ForwardInPieces>(pieceSpec_, *y_.pieceReader, std::move(pass));
+      return forwardPieces_->plan(plan);
+    }
     forward_ = winograd_ ? makeWinogradForward(spec_) : makeDirectForward(spec_);
     forward_->plan(plan);
   }
@@ -53,32 +59,39 @@ class Conv final : public Op {
   }
 
   void bind() override {
-    forward_->bind(x_.data, y_.data);
+    if (forward_) forward_->bind(x_.data, y_.data);
+    if (forwardPieces_) forwardPieces_->bind(x_.data, y_.data);
     if (backwardData_) backwardData_->bind(dy_, dx_);
     if (backwardWeights_) backwardWeights_->bind(x_.data, dy_);
-    if (pieces_) pieces_->bind(x_.data, dx_);
+    if (backwardPieces_) backwardPieces_->bind(x_.data, dx_);
   }
 
-  void forward() override { forward_->execute(); }
+  void forward() override { forward_ ? forward_->execute() : forwardPieces_->execute(); }
 
   void backward() override {
-    if (pieces_) return pieces_->execute();
+    if (backwardPieces_) return backwardPieces_->execute();
     if (backwardData_) backwardData_->execute();
     backwardWeights_->execute();
   }
 
  private:
+  /// Where the whole output would not lie in a cache either, and the weights, which each piece reads anew, are few.
+  bool forwardPiecesPay() const {
+    constexpr size_t kCacheBytes = 8 << 20;
+    return y_.bytes() > kCacheBytes && spec_.weight.elements <= (winograd_ ? 9 * 128 * 128 : 128 * 512);
+  }
+
   void planPieces(MemoryPlan& plan) {
-    std::unique_ptr<DataInPieces> data;
+    std::unique_ptr<ActivationInPieces> data;
     if (dx_) data = winograd_ ? makeWinogradDataInPieces(pieceSpec_) : makeDirectDataInPieces(pieceSpec_);
-    auto weights = winograd_ ? makeWinogradWeightsInPieces(pieceSpec_) : makePointwiseWeightsInPieces(pieceSpec_);
-    pieces_ = std::make_unique<BackwardInPieces>(pieceSpec_, *y_.pieces, std::move(data), std::move(weights));
-    pieces_->plan(plan);
+    auto weights = winograd_ ? makeWinogradWeightsInPieces(pieceSpec_) : makeIm2colWeightsInPieces(pieceSpec_);
+    backwardPieces_ = std::make_unique<BackwardInPieces>(pieceSpec_, *y_.pieces, std::move(data), std::move(weights));
+    backwardPieces_->plan(plan);
   }
 
   std::unique_ptr<ConvPass> makeBackwardWeights() const {
     if (winograd_) return makeWinogradBackwardWeights(spec_);
-    return pointwisePays(spec_) ? makePointwiseBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
+    return im2colPays(spec_) ? makeIm2colBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
   }
 
   Value& x_;
@@ -88,8 +101,11 @@ class Conv final : public Op {
   const ConvSpec pieceSpec_;
   const bool winograd_ = winogradPays(spec_);
   Buffer *dy_ = nullptr, *dx_ = nullptr;
-  std::unique_ptr<ConvPass> forward_, backwardData_, backwardWeights_;
-  std::unique_ptr<BackwardInPieces> pieces_;  // instead of the two before it
+  // Either of each pair, once planned.
+  std::unique_ptr<ConvPass> forward_;
+  std::unique_ptr<ForwardInPieces> forwardPieces_;
+  std::unique_ptr<ConvPass> backwardData_, backwardWeights_;
+  std::unique_ptr<BackwardInPieces> backwardPieces_;
 };
 
 }  // namespace

@@ -171,15 +171,21 @@ Value stretch(const ConvSpec& spec, Value value, int64_t images) {
   return value;
 }
 
-/// A primitive for each size of piece, that one thread executes at a time; they agree on the layout of the weights, or
-/// each has its own.
-class DirectDataInPieces final : public DataInPieces {
+/// A primitive for each size of piece, that one thread executes at a time. They may want the weights in different layouts.
+template <class Primitive>
+class DirectInPieces final : public ActivationInPieces {
+  using Desc = typename Primitive::primitive_desc;
+
  public:
-  explicit DirectDataInPieces(const ConvSpec& spec) : spec_(spec), descriptions_(spec_), pieces_(spec) {
+  /// `describe(descriptions, x, y)` for some images. `source` and `destination` are oneDNN's names of what they go from and to.
+  template <class Describe>
+  DirectInPieces(const ConvSpec& spec, int source, int destination, Describe describe)
+      : spec_(spec), source_(source), destination_(destination), descriptions_(spec_), pieces_(spec) {
     for (const int64_t images : pieces_.sizes()) {
       const Value x = stretch(spec, spec.x, images), y = stretch(spec, spec.y, images);
-      const auto desc = guarded(spec.name, [&] { return onOneThread(spec.context, [&] { return descriptions_.backwardData(x, y); }); });
-      sizes_.push_back({images, x, y, desc, Relayout(spec.context, descriptions_.plainWeight, desc.weights_desc())});
+      const Desc desc = guarded(spec.name, [&] { return onOneThread(spec.context, [&]() -> Desc { return describe(descriptions_, x, y); }); });
+      sizes_.push_back({images, nhwc(isForward() ? x : y), nhwc(isForward() ? y : x), desc,
+                        Relayout(spec.context, descriptions_.plainWeight, desc.weights_desc())});
     }
   }
 
@@ -194,8 +200,7 @@ class DirectDataInPieces final : public DataInPieces {
   void bind() override {
     guarded(spec_.name, [&] {
       for (Size& size : sizes_) {
-        if (!size.primitive)
-          size.primitive = onOneThread(spec_.context, [&] { return dnnl::convolution_backward_data(size.desc); });
+        if (!size.primitive) size.primitive = onOneThread(spec_.context, [&] { return Primitive(size.desc); });
         size.weight.bind(spec_.weight.value);
       }
     });
@@ -205,27 +210,31 @@ class DirectDataInPieces final : public DataInPieces {
     for (Size& size : sizes_) size.weight.load();
   }
 
-  void run(int thread, int64_t images, const std::byte* dy, std::byte* dx) override {
+  void run(int thread, int64_t images, const std::byte* source, std::byte* destination) override {
     Size& size = *std::find_if(sizes_.begin(), sizes_.end(), [&](const Size& size) { return size.images == images; });
     const Context& context = spec_.context;
-    size.primitive.execute(context.onednn->stream,
-                           {{DNNL_ARG_DIFF_DST, wrap(context, nhwc(size.y), const_cast<std::byte*>(dy))},
-                            {DNNL_ARG_DIFF_SRC, wrap(context, nhwc(size.x), dx)},
-                            {DNNL_ARG_WEIGHTS, size.weight.wanted()},
-                            {DNNL_ARG_SCRATCHPAD, wrap(context, size.desc.scratchpad_desc(), size.scratch[thread]->data)}});
+    Arguments arguments{{source_, wrap(context, size.source, const_cast<std::byte*>(source))},
+                        {destination_, wrap(context, size.destination, destination)},
+                        {DNNL_ARG_WEIGHTS, size.weight.wanted()},
+                        {DNNL_ARG_SCRATCHPAD, wrap(context, size.desc.scratchpad_desc(), size.scratch[thread]->data)}};
+    if (isForward() && spec_.bias) arguments.insert({DNNL_ARG_BIAS, wrap(context, descriptions_.bias, spec_.bias->value)});
+    size.primitive.execute(context.onednn->stream, arguments);
   }
 
  private:
   struct Size {
     int64_t images;
-    Value x, y;
-    dnnl::convolution_backward_data::primitive_desc desc;
+    memory::desc source, destination;
+    Desc desc;
     Relayout weight;
     std::vector<Buffer*> scratch{};
-    dnnl::convolution_backward_data primitive{};
+    Primitive primitive{};
   };
 
+  bool isForward() const { return source_ == DNNL_ARG_SRC; }
+
   const ConvSpec spec_;
+  const int source_, destination_;
   const Descriptions descriptions_;
   const Pieces pieces_;
   std::vector<Size> sizes_;
@@ -324,9 +333,19 @@ class DirectBackwardWeights final : public ConvPass {
 
 std::unique_ptr<ConvPass> makeDirectForward(const ConvSpec& spec) { return std::make_unique<DirectForward>(spec); }
 std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec) { return std::make_unique<DirectBackwardData>(spec); }
-std::unique_ptr<DataInPieces> makeDirectDataInPieces(const ConvSpec& spec) { return std::make_unique<DirectDataInPieces>(spec); }
 std::unique_ptr<ConvPass> makeDirectBackwardWeights(const ConvSpec& spec) {
   return std::make_unique<DirectBackwardWeights>(spec);
+}
+
+std::unique_ptr<ActivationInPieces> makeDirectForwardInPieces(const ConvSpec& spec) {
+  return std::make_unique<DirectInPieces<dnnl::convolution_forward>>(
+      spec, DNNL_ARG_SRC, DNNL_ARG_DST, [](const Descriptions& of, const Value& x, const Value& y) { return of.forward(x, y); });
+}
+
+std::unique_ptr<ActivationInPieces> makeDirectDataInPieces(const ConvSpec& spec) {
+  return std::make_unique<DirectInPieces<dnnl::convolution_backward_data>>(
+      spec, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC,
+      [](const Descriptions& of, const Value& x, const Value& y) { return of.backwardData(x, y); });
 }
 
 }  // namespace residual

@@ -11,6 +11,7 @@ std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec);
 /// The gradients of weight and bias.
 std::unique_ptr<ConvPass> makeDirectBackwardWeights(const ConvSpec& spec);
 
-std::unique_ptr<DataInPieces> makeDirectDataInPieces(const ConvSpec& spec);
+std::unique_ptr<ActivationInPieces> makeDirectForwardInPieces(const ConvSpec& spec);
+std::unique_ptr<ActivationInPieces> makeDirectDataInPieces(const ConvSpec& spec);
 
 }  // namespace residual

@@ -27,7 +27,29 @@ Pieces::Pieces(const ConvSpec& spec) : bounds_(std::min<int64_t>(spec.context.th
   sizes_.assign(sizes.begin(), sizes.end());
 }
 
-BackwardInPieces::BackwardInPieces(const ConvSpec& spec, GradientPieces& gradient, std::unique_ptr<DataInPieces> data,
+ForwardInPieces::ForwardInPieces(const ConvSpec& spec, PieceReader& reader, std::unique_ptr<ActivationInPieces> pass)
+    : spec_(spec), pieces_(spec), reader_(reader), pass_(std::move(pass)) {}
+
+void ForwardInPieces::bind(const Buffer* x, const Buffer* y) {
+  x_ = x;
+  y_ = y;
+  pass_->bind();
+}
+
+void ForwardInPieces::execute() {
+  const int64_t xBytes = imageBytes(spec_.x), yBytes = imageBytes(spec_.y), yElements = spec_.y.elements() / spec_.y.batch;
+  pass_->prepare();
+  parallelFor(pieces_.threads(), [&](int thread) {
+    bool isFirst = true;
+    pieces_.forEach(thread, [&](int64_t first, int64_t end) {
+      pass_->run(thread, end - first, x_->data + first * xBytes, y_->data + first * yBytes);
+      reader_.readPiece(thread, first * yElements, end * yElements, isFirst);
+      isFirst = false;
+    });
+  });
+}
+
+BackwardInPieces::BackwardInPieces(const ConvSpec& spec, GradientPieces& gradient, std::unique_ptr<ActivationInPieces> data,
                                    std::unique_ptr<WeightsInPieces> weights)
     : spec_(spec), pieces_(spec), gradient_(gradient), data_(std::move(data)), weights_(std::move(weights)) {}
 

@@ -1,7 +1,9 @@
-// A convolution's backward passes over pieces of the batch, where whoever reads its output makes the gradient in pieces
-// (`GradientPieces`): each thread makes one, computes from it its part of both gradients while it lies in the cache, and
-// goes on to the next. The activations of a step are far larger than any cache, so this saves a write and two reads of
-// each. What the pieces are depends on shapes and the number of threads alone, and so do the results.
+// A convolution's passes over pieces of the batch, which lie in a cache while several things are done with them. Activations
+// are far larger than any cache, so each thing that is not done apart saves their way through memory.
+//
+// Forward, each thread makes a piece of y, has it read (`PieceReader`) and goes on to the next. Backward, where whoever reads
+// y makes its gradient in pieces (`GradientPieces`), each thread has one made and computes from it its part of both gradients,
+// which saves a write and two reads. What the pieces are depends on shapes and the number of threads alone, and so do results.
 #pragma once
 #include <memory>
 #include <vector>
@@ -30,15 +32,15 @@ class Pieces {
   std::vector<int64_t> sizes_;
 };
 
-/// Backward data. `run` is called by several threads at once, each with its own number.
-class DataInPieces {
+/// From one activation to another, forward or backward. `run` is called by several threads at once, each with its number.
+class ActivationInPieces {
  public:
-  virtual ~DataInPieces() = default;
+  virtual ~ActivationInPieces() = default;
   virtual void plan(MemoryPlan& plan) = 0;
   virtual void bind() = 0;
   /// Before the pieces: what they have in common.
   virtual void prepare() = 0;
-  virtual void run(int thread, int64_t images, const std::byte* dy, std::byte* dx) = 0;
+  virtual void run(int thread, int64_t images, const std::byte* source, std::byte* destination) = 0;
 };
 
 /// The gradient of the weights: the sum over the pieces, of each thread's and then in the threads' order.
@@ -51,10 +53,26 @@ class WeightsInPieces {
   virtual void finish() = 0;
 };
 
+/// The whole forward pass.
+class ForwardInPieces {
+ public:
+  ForwardInPieces(const ConvSpec& spec, PieceReader& reader, std::unique_ptr<ActivationInPieces> pass);
+  void plan(MemoryPlan& plan) { pass_->plan(plan); }
+  void bind(const Buffer* x, const Buffer* y);
+  void execute();
+
+ private:
+  const ConvSpec& spec_;
+  const Pieces pieces_;
+  PieceReader& reader_;
+  const std::unique_ptr<ActivationInPieces> pass_;
+  const Buffer *x_ = nullptr, *y_ = nullptr;
+};
+
 /// The whole backward pass. The gradient of a bias is nothing, as is the sum of the pieces (`GradientPieces`). `data` is null where x needs no gradient.
 class BackwardInPieces {
  public:
-  BackwardInPieces(const ConvSpec& spec, GradientPieces& gradient, std::unique_ptr<DataInPieces> data,
+  BackwardInPieces(const ConvSpec& spec, GradientPieces& gradient, std::unique_ptr<ActivationInPieces> data,
                    std::unique_ptr<WeightsInPieces> weights);
   void plan(MemoryPlan& plan);
   void bind(const Buffer* x, const Buffer* dx);
@@ -64,7 +82,7 @@ class BackwardInPieces {
   const ConvSpec& spec_;
   const Pieces pieces_;
   GradientPieces& gradient_;
-  const std::unique_ptr<DataInPieces> data_;
+  const std::unique_ptr<ActivationInPieces> data_;
   const std::unique_ptr<WeightsInPieces> weights_;
   std::vector<Buffer*> dy_;  // of each thread's piece
   const Buffer *x_ = nullptr, *dx_ = nullptr;

@@ -20,6 +20,14 @@ class GradientPieces {
   virtual void makePiece(int64_t begin, int64_t end, std::byte* destination) const = 0;
 };
 
+/// Reads a value piece by piece right behind its making, while it lies in the cache.
+class PieceReader {
+ public:
+  virtual ~PieceReader() = default;
+  /// Elements [begin, end), of whole pixels, that one of several threads has made; `first` of its pieces in this pass.
+  virtual void readPiece(int thread, int64_t begin, int64_t end, bool first) = 0;
+};
+
 struct Value {
   int64_t batch = 0, channels = 0, height = 0, width = 0;
   DataType type = DataType::Float32;
@@ -27,6 +35,9 @@ struct Value {
   int readers = 0;
   /// Whether its maker would rather have the gradient in pieces. It can where there is one reader, that makes it so.
   bool prefersPieces = false;
+  /// Who would rather read it in pieces, or null; and whether its maker has it so.
+  PieceReader* pieceReader = nullptr;
+  bool readInPieces = false;
   Buffer* data = nullptr;
   /// One per reader whose backward pass is planned: the gradient is their sum, formed by whoever takes it.
   std::vector<Buffer*> gradients;

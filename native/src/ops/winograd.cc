@@ -50,7 +50,7 @@ Tiles tiles(const Value& value, const std::byte* data, int64_t first, int64_t en
 }
 
 /// Forward, and backward data, which is the same with other weights.
-class WinogradConv final : public ConvPass, public DataInPieces {
+class WinogradConv final : public ConvPass, public ActivationInPieces {
  public:
   WinogradConv(const ConvSpec& spec, bool backward)
       : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y),
@@ -271,7 +271,8 @@ std::unique_ptr<ConvPass> makeWinogradBackwardData(const ConvSpec& spec) { retur
 std::unique_ptr<ConvPass> makeWinogradBackwardWeights(const ConvSpec& spec) { return std::make_unique<WinogradWeights>(spec, tilesOf(spec.x)); }
 
 bool winogradSumsInPieces(const ConvSpec& spec) { return outputPartsOf(spec) == 1; }
-std::unique_ptr<DataInPieces> makeWinogradDataInPieces(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, true); }
+std::unique_ptr<ActivationInPieces> makeWinogradForwardInPieces(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, false); }
+std::unique_ptr<ActivationInPieces> makeWinogradDataInPieces(const ConvSpec& spec) { return std::make_unique<WinogradConv>(spec, true); }
 std::unique_ptr<WeightsInPieces> makeWinogradWeightsInPieces(const ConvSpec& spec) {
   return std::make_unique<WinogradWeights>(spec, spec.x.batch);
 }

@@ -26,7 +26,8 @@ std::unique_ptr<ConvPass> makeWinogradBackwardWeights(const ConvSpec& spec);
 
 /// Whether the weights are few enough for each thread to have sums of its own, as pieces want it.
 bool winogradSumsInPieces(const ConvSpec& spec);
-std::unique_ptr<DataInPieces> makeWinogradDataInPieces(const ConvSpec& spec);
+std::unique_ptr<ActivationInPieces> makeWinogradForwardInPieces(const ConvSpec& spec);
+std::unique_ptr<ActivationInPieces> makeWinogradDataInPieces(const ConvSpec& spec);
 std::unique_ptr<WeightsInPieces> makeWinogradWeightsInPieces(const ConvSpec& spec);
 
 }  // namespace residual

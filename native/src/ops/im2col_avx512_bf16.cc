@@ -1,6 +1,6 @@
-// pointwise_kernels.inl for AVX-512 with bfloat16 instructions. Only `pointwiseKernels` may choose it, after it has asked the CPU.
-#include "pointwise_blocks.h"
-#include "pointwise_kernels.h"
+// im2col_kernels.inl for AVX-512 with bfloat16 instructions. Only `im2colKernels` may choose it, after it has asked the CPU.
+#include "im2col_blocks.h"
+#include "im2col_kernels.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -8,5 +8,5 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
 #define RESIDUAL_KERNELS kernels_avx512_bf16
 #define RESIDUAL_NATIVE_BFLOAT16  // the pragma does not define __AVX512BF16__
-#include "pointwise_kernels.inl"
+#include "im2col_kernels.inl"
 #endif

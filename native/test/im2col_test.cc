@@ -1,10 +1,10 @@
-// The weight gradient of 1x1 convolutions against the sum that it is, written out in float64.
+// Weight gradients by im2col against the sum that they are, written out in float64.
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "../src/ops/pointwise.h"
-#include "../src/ops/pointwise_kernels.h"
+#include "../src/ops/im2col.h"
+#include "../src/ops/im2col_kernels.h"
 #include "check.h"
 
 using namespace residual;
@@ -13,7 +13,11 @@ using namespace residual::test;
 namespace {
 
 struct Case {
-  int64_t batch, side, stride, inputs, outputs;
+  int64_t batch, side, kernel, stride, inputs, outputs;
+
+  int64_t padding() const { return kernel / 2; }
+  int64_t ySide() const { return (side + 2 * padding() - kernel) / stride + 1; }
+  int64_t weights() const { return inputs * outputs * kernel * kernel; }
 };
 
 /// An activation of random values that its type can hold.
@@ -37,10 +41,10 @@ struct Activation {
 
 std::vector<float> gradientOf(const Case& c, const Activation& x, const Activation& dy, int threads) {
   const Context context(threads);
-  std::vector<float> gradient(c.inputs * c.outputs, NAN);
+  std::vector<float> gradient(c.weights(), NAN);
   Parameter weight;
   weight.gradient = gradient.data();
-  const auto pass = makePointwiseBackwardWeights({context, Mode::Training, "conv", 1, c.stride, 0, 1, x.value, dy.value, weight, nullptr});
+  const auto pass = makeIm2colBackwardWeights({context, Mode::Training, "conv", c.kernel, c.stride, c.padding(), 1, x.value, dy.value, weight, nullptr});
   MemoryPlan plan;
   pass->plan(plan);
   std::vector<std::byte> arena(plan.place() + 64);
@@ -53,14 +57,16 @@ std::vector<float> gradientOf(const Case& c, const Activation& x, const Activati
 }
 
 void checkSum(const Case& c, const Activation& x, const Activation& dy, const std::vector<float>& gradient) {
-  // Every weight takes too long: a prime's multiples meet all rows and all columns.
-  for (int64_t at = 0; at < c.inputs * c.outputs; at += 37) {
-    const int64_t output = at / c.inputs, input = at % c.inputs;
+  // Every weight takes too long: a prime's multiples meet all rows, all columns and all places of the kernel.
+  for (int64_t at = 0; at < c.weights(); at += 37) {
+    const int64_t kx = at % c.kernel, ky = at / c.kernel % c.kernel, input = at / c.kernel / c.kernel % c.inputs;
+    const int64_t output = at / c.kernel / c.kernel / c.inputs;
     double sum = 0, magnitude = 0;
     for (int64_t pixel = 0; pixel < dy.value.pixels(); ++pixel) {
-      const int64_t column = pixel % dy.value.width, row = pixel / dy.value.width % dy.value.height;
-      const int64_t image = pixel / dy.value.width / dy.value.height;
-      const int64_t from = (image * c.side + row * c.stride) * c.side + column * c.stride;
+      const int64_t column = pixel % dy.value.width * c.stride + kx - c.padding();
+      const int64_t row = pixel / dy.value.width % dy.value.height * c.stride + ky - c.padding();
+      if (row < 0 || row >= c.side || column < 0 || column >= c.side) continue;
+      const int64_t image = pixel / dy.value.width / dy.value.height, from = (image * c.side + row) * c.side + column;
       const double term = static_cast<double>(dy.numbers[pixel * c.outputs + output]) * x.numbers[from * c.inputs + input];
       sum += term;
       magnitude += std::abs(term);
@@ -71,15 +77,14 @@ void checkSum(const Case& c, const Activation& x, const Activation& dy, const st
 }
 
 void check(const Case& c, DataType type) {
-  const std::string title = std::to_string(c.inputs) + " to " + std::to_string(c.outputs) + " channels, stride " + std::to_string(c.stride) +
+  const std::string title = std::to_string(c.inputs) + " to " + std::to_string(c.outputs) + " channels, " + std::to_string(c.kernel) + "/" + std::to_string(c.stride) +
                             ", " + (type == DataType::Float32 ? "float32" : "bfloat16");
-  claim("a 1x1 convolution's weight gradient is the sum over its pixels on any number of threads: " + title, [&] {
+  claim("a convolution's weight gradient is the sum over its pixels on any number of threads: " + title, [&] {
     std::mt19937 random(3);
-    const int64_t side = (c.side + c.stride - 1) / c.stride;
     Value x, y;
     x.batch = y.batch = c.batch, x.type = y.type = type;
     x.channels = c.inputs, x.height = x.width = c.side;
-    y.channels = c.outputs, y.height = y.width = side;
+    y.channels = c.outputs, y.height = y.width = c.ySide();
     const Activation from(x, random), dy(y, random);
     const std::vector<float> gradient = gradientOf(c, from, dy, 1);
     checkSum(c, from, dy, gradient);
@@ -93,8 +98,11 @@ void check(const Case& c, DataType type) {
 
 int main() {
   // Pixels: less than a block, an odd number of them, several blocks and a rest.
-  for (const Case& c : {Case{1, 3, 1, 32, 96}, Case{1, 3, 1, 512, 512}, Case{3, 7, 2, 1056, 256}, Case{2, 23, 1, 256, 1024}, Case{5, 13, 1, 576, 544}})
+  // Channels: whole vectors, less than one, and a rest; patches inside, at the edge and larger than the image.
+  for (const Case& c : {Case{1, 3, 1, 1, 32, 96}, Case{1, 3, 1, 1, 512, 512}, Case{3, 7, 1, 2, 1056, 256}, Case{2, 23, 1, 1, 256, 1024},
+                        Case{5, 13, 1, 1, 576, 544}, Case{3, 9, 1, 1, 40, 32}, Case{3, 11, 3, 2, 16, 32}, Case{2, 16, 3, 2, 64, 96},
+                        Case{2, 19, 3, 1, 5, 64}, Case{2, 17, 7, 2, 3, 64}, Case{1, 2, 7, 1, 24, 32}})
     for (const DataType type : {DataType::Float32, DataType::BFloat16})
-      if (pointwiseKernels(type)) check(c, type);
+      if (im2colKernels(type)) check(c, type);
   return failures ? 1 : 0;
 }
