@@ -1,8 +1,8 @@
 import { conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import { dropObjects, removeDroppedObjects } from '../infra/dropped-objects.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { Dataset } from '../infra/prisma/client.js';
-import { releaseObject } from './release-object.js';
 import { uploadPrefix } from './upload-files.js';
 
 /**
@@ -14,11 +14,11 @@ export async function deleteDataset(
   name: string,
   version: number,
 ): Promise<true> {
-  // With the store away nothing is changed; from here on a failure leaves an object without a row, never the reverse.
+  // With the store away nothing is changed; from here on a failure leaves uploads without a row, never the reverse.
   await objects.check();
   const dataset = await deleteRow(database, name, version);
   await objects.removeUploads(uploadPrefix(dataset.id));
-  if (dataset.sha256 !== null) await releaseObject({ database, objects }, dataset.sha256);
+  if (dataset.sha256 !== null) await removeDroppedObjects({ database, objects }, [dataset.sha256]);
   return true;
 }
 
@@ -30,6 +30,8 @@ async function deleteRow(database: Database, name: string, version: number): Pro
     if (!row) throw notFound(`there is no data set ${name}@${version}`, 'name');
     const run = await transaction.trainingRun.findFirst({ where: { datasetId: row.id }, select: { number: true } });
     if (run) throw conflict(`run ${run.number} was trained on ${name}@${version}`, 'name');
-    return transaction.dataset.delete({ where: { id: row.id } });
+    const dataset = await transaction.dataset.delete({ where: { id: row.id } });
+    await dropObjects(transaction, dataset.sha256 === null ? [] : [dataset.sha256]);
+    return dataset;
   });
 }

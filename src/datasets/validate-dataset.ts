@@ -1,13 +1,20 @@
 import path from 'node:path';
 import type { Records } from '../formats/records.js';
-import type { Database } from '../infra/database.js';
+import type { Database, Transaction } from '../infra/database.js';
+import {
+  dropObjects,
+  holdObjects,
+  noteIn,
+  removeDroppedObjects,
+  storeUntilNamed,
+  takeBackNotes,
+} from '../infra/dropped-objects.js';
 import type { ObjectStore, StoredObject } from '../infra/objects.js';
-import type { Dataset } from '../infra/prisma/client.js';
+import type { Dataset, Prisma } from '../infra/prisma/client.js';
 import { checkClasses, countClasses } from './check-classes.js';
 import { uploadedFiles } from './complete-dataset.js';
 import { openRecords } from './open-records.js';
 import { collectProblems, type Problems } from './problems.js';
-import { releaseObject, withObjectLock } from './release-object.js';
 import { openSpool, spoolUploads, type Spool } from './spool-uploads.js';
 import { chooseFiles, missingFiles, uploadPrefix } from './upload-files.js';
 import { decodedBytes, writeDecoded, type ChannelStatistics } from './write-decoded.js';
@@ -24,6 +31,8 @@ export interface ValidationDeps {
 
 /** A data set whose validation takes the whole process with it this often is given up. */
 const MAX_ATTEMPTS = 5;
+/** Who removes the object at this moment may take as long to get its answer. */
+const NAMING = { timeout: 60_000, maxWait: 60_000 };
 /** Larger than any image that a network here takes. */
 const MAX_SIDE = 4_096;
 
@@ -103,7 +112,7 @@ async function markInvalid(database: Database, id: string, problems: string[]): 
   await database.dataset.updateMany({ where: { id, status: 'VALIDATING' }, data: { status: 'INVALID', problems } });
 }
 
-/** The object first, then the row: what breaks off in between leaves an object that the next attempt finds there. */
+/** A note of the object, the object, then the row: what breaks off in between is found again by the note. */
 async function publish(
   deps: ValidationDeps,
   id: string,
@@ -112,20 +121,26 @@ async function publish(
   statistics: ChannelStatistics,
 ) {
   const { database, objects } = deps;
-  for (;;) {
-    const object = await objects.putFile(file);
-    const outcome = await withObjectLock(database, object.sha256, async (transaction) => {
-      // Another data set of the same content may just have been deleted, and the object with it.
-      if (!(await objects.has(object.sha256))) return 'gone';
-      const { count } = await transaction.dataset.updateMany({
-        where: { id, status: 'VALIDATING' },
-        data: { status: 'READY', problems: [], ...describe(object, records, statistics) },
-      });
-      return count === 1 ? 'done' : 'too late';
-    });
-    if (outcome === 'too late') await releaseObject(deps, object.sha256);
-    if (outcome !== 'gone') return;
-  }
+  const sha256 = await storeUntilNamed(async () => {
+    const object = await objects.putFile(file, noteIn(database));
+    const ready = { status: 'READY' as const, problems: [], ...describe(object, records, statistics) };
+    await database.$transaction((transaction) => name(deps, transaction, id, ready), NAMING);
+    return object.sha256;
+  });
+  // Where the row was deleted meanwhile, or made READY by another.
+  await removeDroppedObjects(deps, [sha256]);
+}
+
+async function name(
+  { objects }: ValidationDeps,
+  transaction: Transaction,
+  id: string,
+  ready: { readonly sha256: string } & Prisma.DatasetUpdateManyMutationInput,
+): Promise<void> {
+  await holdObjects(transaction, objects, [ready.sha256]);
+  const { count } = await transaction.dataset.updateMany({ where: { id, status: 'VALIDATING' }, data: ready });
+  if (count === 1) await takeBackNotes(transaction, [ready.sha256]);
+  else await dropObjects(transaction, [ready.sha256]);
 }
 
 function describe(

@@ -13,6 +13,7 @@ import {
 } from 'graphql';
 import { getComplexity, type ComplexityEstimator } from 'graphql-query-complexity';
 import { ResidualError, badInput } from '../errors.js';
+import { MAX_STEP_POINTS } from '../runs/read-runs.js';
 import { DEFAULT_PAGE_SIZE } from './connection.js';
 import { argumentOf, pathTo } from './field-path.js';
 
@@ -115,12 +116,19 @@ function measure(schema: GraphQLSchema, query: DocumentNode, variables: object, 
 const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
   if (field.name.startsWith('__')) return 0;
   const isConnection = getNamedType(field.type).toString().endsWith('Connection');
-  if (isConnection) return 1 + pageSize(args) * childComplexity;
-  return 1 + (isList(field.type) && typeof args['first'] === 'number' ? args['first'] : 1) * childComplexity;
+  const items = isConnection ? pageSize(args) : isList(field.type) ? listSize(args) : 1;
+  // A size below 0 is refused by its field, and takes nothing off the others.
+  return 1 + Math.max(0, items) * childComplexity;
 };
 
 function pageSize({ first, last }: Record<string, unknown>): number {
   return Number(first ?? last ?? DEFAULT_PAGE_SIZE);
+}
+
+/** A list that is asked for more points than there may be gives none, but says so. */
+function listSize({ first, maxPoints }: Record<string, unknown>): number {
+  if (typeof maxPoints === 'number') return maxPoints > MAX_STEP_POINTS ? 0 : maxPoints;
+  return typeof first === 'number' ? first : 1;
 }
 
 function isList(type: GraphQLOutputType): boolean {

@@ -24,6 +24,8 @@ export interface StoredObject {
   readonly bytes: number;
 }
 
+type Announce = (object: StoredObject) => Promise<void>;
+
 /** Larger files go up in parts of this size, of which S3 takes up to 10,000. */
 const PART_BYTES = 16 * 1024 ** 2;
 const MAX_PARTS = 10_000;
@@ -66,17 +68,22 @@ export class ObjectStore {
     if (!found) throw unavailable(`the object store has no bucket ${this.bucket}`);
   }
 
-  /** Stores bytes under their hash; what is there already is not sent again. */
-  async putBytes(bytes: Uint8Array): Promise<StoredObject> {
+  /**
+   * Stores bytes under their hash; what is there already is not sent again.
+   * @param before is told of the object and waited for before anything is sent
+   */
+  async putBytes(bytes: Uint8Array, before?: Announce): Promise<StoredObject> {
     const content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const object = { sha256: createHash('sha256').update(content).digest('hex'), bytes: content.length };
+    await before?.(object);
     await this.store(object, async (position, length) => content.subarray(position, position + length));
     return object;
   }
 
-  /** Stores a file under its hash, with memory for one part. The file must not change meanwhile. */
-  async putFile(file: string): Promise<StoredObject> {
+  /** As `putBytes`, with memory for one part of a file, which must not change meanwhile. */
+  async putFile(file: string, before?: Announce): Promise<StoredObject> {
     const object = await hashFile(file);
+    await before?.(object);
     const handle = await open(file);
     try {
       await this.store(object, (position, length) => readAt(handle, position, length));

@@ -7,7 +7,7 @@ import { ResidualError, unavailable } from '../errors.js';
 /** The MinIO client as the object store uses it: with time limits, and with our errors. */
 
 const CONNECT_TIMEOUT_MS = 3_000;
-/** A server that sends nothing for this long, where it has but to read, is away … */
+/** A server that sends nothing for this long, where it has but to read or to remove, is away … */
 const READ_IDLE_MS = 5_000;
 /** … and where it has something to write or to put together, which may take it longer. */
 const WRITE_IDLE_MS = 30_000;
@@ -56,7 +56,7 @@ function impatient(transport: typeof http | typeof https): Pick<typeof http, 're
   const request = (options: http.RequestOptions, onResponse: (response: http.IncomingMessage) => void) => {
     const made = transport.request(options, onResponse);
     const giveUp = (why: string) => () => void made.destroy(new Error(why));
-    const idleMs = ['GET', 'HEAD'].includes(options.method ?? 'GET') ? READ_IDLE_MS : WRITE_IDLE_MS;
+    const idleMs = ['GET', 'HEAD', 'DELETE'].includes(options.method ?? 'GET') ? READ_IDLE_MS : WRITE_IDLE_MS;
     made.setTimeout(idleMs, giveUp(`nothing came for ${idleMs} ms`));
     made.on('socket', (socket) => {
       if (!socket.connecting) return;

@@ -7,7 +7,7 @@ import pLimit from 'p-limit';
 import type { NetworkDefinition } from '../domain/network/definition.js';
 import { badInput, notFound, tooLarge } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import { holdObjects } from '../infra/dropped-objects.js';
+import { holdObjects, noteIn, storeUntilNamed, takeBackNotes } from '../infra/dropped-objects.js';
 import type { ObjectStore } from '../infra/objects.js';
 import { Prisma, type Model, type ModelVersion } from '../infra/prisma/client.js';
 import type { Conversion, Converted } from './convert-weights.js';
@@ -62,18 +62,20 @@ async function importUpload({ database, objects, dataDir }: Deps, model: Model, 
       await objects.removeUploads(key);
       throw badInput('safetensors', converted.problem);
     }
-    const artifacts: NewVersion['artifacts'][number][] = [];
-    for (const kind of converted.artifacts)
-      artifacts.push({ kind, ...(await objects.putFile(path.join(folder, kind))) });
-    const version = await publish({ database, objects }, model, {
-      runId: null,
-      modelId: model.id,
-      definition,
-      classNames: model.classNames,
-      mean: converted.mean,
-      std: converted.std,
-      evaluation: null,
-      artifacts,
+    const version = await storeUntilNamed(async () => {
+      const artifacts: NewVersion['artifacts'][number][] = [];
+      for (const kind of converted.artifacts)
+        artifacts.push({ kind, ...(await objects.putFile(path.join(folder, kind), noteIn(database))) });
+      return publish({ database, objects }, model, {
+        runId: null,
+        modelId: model.id,
+        definition,
+        classNames: model.classNames,
+        mean: converted.mean,
+        std: converted.std,
+        evaluation: null,
+        artifacts,
+      });
     });
     // The version is there: what remains of the upload is no reason to tell of a failure.
     await objects.removeUploads(key).catch(() => undefined);
@@ -99,13 +101,12 @@ async function publish(
   version: NewVersion,
 ): Promise<ModelVersion> {
   try {
+    const stored = version.artifacts.map(({ sha256 }) => sha256);
     return await database.$transaction(async (transaction) => {
-      await holdObjects(
-        transaction,
-        objects,
-        version.artifacts.map(({ sha256 }) => sha256),
-      );
-      return publishVersion(transaction, version);
+      await holdObjects(transaction, objects, stored);
+      const published = await publishVersion(transaction, version);
+      await takeBackNotes(transaction, stored);
+      return published;
     });
   } catch (error) {
     if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003')) throw error;

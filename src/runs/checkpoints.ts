@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../infra/database.js';
-import { dropObjects, removeDroppedObjects } from '../infra/dropped-objects.js';
+import { dropObjects, ObjectRemovedError, removeDroppedObjects, takeBackNotes } from '../infra/dropped-objects.js';
 import type { ObjectStore, StoredObject } from '../infra/objects.js';
 import type { Checkpoint } from '../infra/prisma/client.js';
 import type { RunRecorder } from './record-progress.js';
@@ -10,11 +10,11 @@ interface Deps {
 }
 
 /**
- * Records a checkpoint whose object is stored already, and drops all but the newest `keepCheckpoints` of the run. The
- * newest stays in any case, since the run goes on from it; with it alone, one that turns out unreadable means to start
- * over, with two the one before serves.
+ * Records a checkpoint whose object is noted and stored already, by this attempt and nobody else, and drops all but the
+ * newest `keepCheckpoints` of the run. The newest stays in any case, since the run goes on from it; with it alone, one
+ * that turns out unreadable means to start over, with two the one before serves.
  * @param epoch complete epochs
- * @throws RunLostError
+ * @throws RunLostError, ObjectRemovedError
  */
 export async function recordCheckpoint(
   deps: Deps,
@@ -24,7 +24,11 @@ export async function recordCheckpoint(
 ): Promise<void> {
   const row = { epoch, sha256, bytes, createdAt: new Date() };
   const dropped = await recorder.write(async (transaction) => {
-    const replaced = await transaction.checkpoint.findMany({ where: { runId, step, sha256: { not: sha256 } } });
+    const recorded = await transaction.checkpoint.findMany({ where: { runId, step } });
+    const replaced = recorded.filter((given) => given.sha256 !== sha256);
+    // Where the answer to the first writing was lost, the row is there and the note is not.
+    if (!(await takeBackNotes(transaction, [sha256])) && recorded.length === replaced.length)
+      throw new ObjectRemovedError(sha256);
     await transaction.checkpoint.upsert({
       where: { runId_step: { runId, step } },
       create: { runId, step, ...row },

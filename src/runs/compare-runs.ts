@@ -2,6 +2,7 @@ import { badInput, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EpochMetric, TrainingRun } from '../infra/prisma/client.js';
 import { configDifferences, type ConfigDifference } from './config-differences.js';
+import { storedConfig } from './run-config.js';
 
 /** Runs side by side: each list of one per run is in the order of `runs`. */
 export interface RunComparison {
@@ -40,7 +41,7 @@ export async function compareRuns(
   return {
     runs,
     history: alignEpochs(ids, metrics),
-    differences: configDifferences(runs.map(({ config }) => config)),
+    differences: configDifferences(runs.map(storedConfig)),
   };
 }
 

@@ -84,10 +84,10 @@ export class RunRecorder {
 
   /** Writes what is left together with `last`, which takes the run out of this worker's hands. @throws RunLostError */
   async end<T>(last: (transaction: Transaction) => Promise<T>): Promise<T> {
-    clearInterval(this.timer);
     return this.inTurn(() =>
       retryOutage(async () => {
         const result = await this.flush(last);
+        clearInterval(this.timer);
         this.over = true;
         return result;
       }, this.options.signal),

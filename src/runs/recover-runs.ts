@@ -1,5 +1,6 @@
 import { OWNER_DEAD_AFTER_MS } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
+import type { Prisma, TrainingRun } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
 
 /** Done this often, a run whose job was lost is back in the queue well within 30 s. */
@@ -7,24 +8,33 @@ export const RECOVER_EVERY_MS = 10_000;
 const AT_ONCE = 500;
 
 /**
- * Queues every run that waits or whose worker is dead, the oldest first. Queueing one whose job is there changes
- * nothing, so only those whose job was lost are put back.
+ * Queues every run that waits or whose worker is dead, the one that has waited longest first: within a priority the
+ * queue keeps that order. Queueing one whose job is there changes nothing, so only those whose job was lost are put
+ * back.
  */
 export async function recoverRuns({ database, queue }: { database: Database; queue: JobQueue }): Promise<void> {
   const deadSince = new Date(Date.now() - OWNER_DEAD_AFTER_MS);
-  let after = 0;
+  let last: Place | undefined;
   for (;;) {
     const runs = await database.trainingRun.findMany({
       where: {
-        number: { gt: after },
-        OR: [{ status: 'QUEUED' }, { status: 'RUNNING', heartbeatAt: { lt: deadSince } }],
+        AND: [
+          { OR: [{ status: 'QUEUED' }, { status: 'RUNNING', heartbeatAt: { lt: deadSince } }] },
+          last ? behind(last) : {},
+        ],
       },
-      select: { id: true, number: true, priority: true },
-      orderBy: { number: 'asc' },
+      select: { id: true, number: true, priority: true, queuedAt: true },
+      orderBy: [{ queuedAt: 'asc' }, { number: 'asc' }],
       take: AT_ONCE,
     });
     for (const { id, priority } of runs) await queue.enqueue('train', { v: 1, runId: id }, { priority });
     if (runs.length < AT_ONCE) return;
-    after = runs.at(-1)!.number;
+    last = runs.at(-1);
   }
 }
+
+type Place = Pick<TrainingRun, 'queuedAt' | 'number'>;
+
+const behind = ({ queuedAt, number }: Place): Prisma.TrainingRunWhereInput => ({
+  OR: [{ queuedAt: { gt: queuedAt } }, { queuedAt, number: { gt: number } }],
+});

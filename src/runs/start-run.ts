@@ -5,13 +5,7 @@ import { checkText } from '../domain/names.js';
 import type { NetworkDefinition } from '../domain/network/definition.js';
 import { buildGraph } from '../domain/network/layers.js';
 import { transferProblems } from '../domain/network/transfer.js';
-import {
-  normalisePlan,
-  withLaterFields,
-  type InitialWeights,
-  type PlanInput,
-  type TrainingPlan,
-} from '../domain/plan.js';
+import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan } from '../domain/plan.js';
 import { defaultRecipe, type Recipe } from '../domain/recipes.js';
 import { horizonOf, validationImages } from '../domain/split.js';
 import { badInput, conflict, notFound } from '../errors.js';
@@ -21,6 +15,7 @@ import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/pri
 import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
 import { findModel } from '../models/find-model.js';
 import { resolveWeights } from '../registry/resolve-weights.js';
+import { KEPT_CHECKPOINTS, storedConfig, type RunConfig } from './run-config.js';
 import { announceRun } from './watch-runs.js';
 
 export interface StartRunInput extends PlanInput {
@@ -41,19 +36,6 @@ export interface StartRunInput extends PlanInput {
   readonly idempotencyKey?: string | null | undefined;
 }
 
-/** The whole input with every default filled in: what the run's `config` shows. */
-interface RunConfig extends Omit<TrainingPlan, 'initialWeights'> {
-  readonly model: string;
-  readonly dataset: string;
-  /** As given: the plan says what it meant. Left out where there is none, as in rows from before there was such. */
-  readonly initialWeights?: string;
-  readonly priority: number;
-  readonly tags: readonly string[];
-  /** Left out where there are none but those of epochs. */
-  readonly checkpointEverySteps?: number;
-  readonly keepCheckpoints: number;
-}
-
 interface Deps {
   readonly database: Database;
   readonly queue: JobQueue;
@@ -64,7 +46,6 @@ const MAX_TAGS = 20;
 /** Tensors that an error names. */
 const MAX_LISTED = 20;
 const MAX_STEPS = 2 ** 31 - 1;
-const KEPT_CHECKPOINTS = 2;
 const MAX_KEPT_CHECKPOINTS = 100;
 
 /** A run that may be recorded: its whole input, and what the names in it meant when that was looked up. */
@@ -241,9 +222,7 @@ function findByKey(database: Database, idempotencyKey: string): Promise<Training
 }
 
 function sameRun(run: TrainingRun, config: RunConfig): TrainingRun {
-  const stored: Partial<RunConfig> = withLaterFields(run.config as unknown as RunConfig);
-  const before = { keepCheckpoints: KEPT_CHECKPOINTS, ...stored };
-  if (isDeepStrictEqual(before, asJson(config))) return run;
+  if (isDeepStrictEqual(storedConfig(run), asJson(config))) return run;
   throw conflict('this key was used for a run with another input', 'input.idempotencyKey');
 }
 

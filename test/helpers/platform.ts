@@ -73,21 +73,25 @@ export async function startPlatform(
     ...options.env,
   };
   const running: ServerProcess[] = [];
+  const starting: Promise<unknown>[] = [];
   const workers: WorkerProcess[] = [];
+  let workersAsked = 0;
   const clients: ReturnType<typeof connectApi>[] = [];
 
   const stop = async () => {
     await Promise.all(clients.map((client) => client.close()));
-    for (const process of running.toReversed()) await process.stop();
+    // Also those that were still starting when another failed.
+    await Promise.allSettled(starting);
+    await Promise.all(running.map((process) => process.stop()));
     if (!options.servers) await dropDatabase(databaseUrl);
     await rm(dataDir, { recursive: true, force: true });
   };
   const start = async (name: WorkerName, more: Record<string, string> = {}) => {
     const environment = { ...process.env, ...env, ...more };
+    const place = workersAsked++;
     const worker = await startWorker(name, { dataDir, environment }, freshName(`worker-${name}-`));
     running.push(worker);
-    workers.push({ ...worker, kill: (signal) => kill(worker, signal) });
-    return workers.at(-1) as WorkerProcess;
+    return (workers[place] = { ...worker, kill: (signal) => kill(worker, signal) });
   };
 
   try {
@@ -96,8 +100,9 @@ export async function startPlatform(
       running.push(server);
       return server;
     };
-    const api = await newApi();
-    await Promise.all((options.workers ?? []).map((name) => start(name)));
+    const starts = [newApi(), ...(options.workers ?? []).map((name) => start(name))] as const;
+    starting.push(...starts);
+    const [api] = await Promise.all(starts);
     const askAt =
       (url: string): TestPlatform['graphql'] =>
       (query, variables, { key = adminKey } = {}) =>

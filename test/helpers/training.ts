@@ -83,7 +83,7 @@ export async function readRun(platform: TestPlatform, id: string): Promise<any> 
 const RUN = `query ($id: ID!) { run(id: $id) {
   id status engine precision worker progress epoch step totalSteps etaSeconds attempts failure queuePosition
   history { epoch trainLoss trainAccuracy validationLoss validationAccuracy learningRate imagesPerSecond seconds }
-  steps(maxPoints: 10000) { step epoch loss accuracy learningRate imagesPerSecond }
+  steps(maxPoints: 2000) { step epoch loss accuracy learningRate imagesPerSecond }
   evaluation { loss accuracy top5Accuracy confusion perClass { className precision recall f1 support } }
   logs(first: 100) { nodes { at level message } }
   version { version artifacts { kind sha256 bytes downloadUrl } }

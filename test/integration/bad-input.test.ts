@@ -3,11 +3,13 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ObjectsConfig } from '../../src/config.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
+import type { TrainingRun } from '../../src/infra/prisma/client.js';
 import { keysIn } from '../helpers/buckets.js';
 import { idxFiles, image } from '../helpers/dataset-files.js';
 import { upload } from '../helpers/datasets.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineSmallModel, publishRandomVersion } from '../helpers/published-version.js';
+import { createRunRow } from '../helpers/rows.js';
 
 /**
  * What a caller can get wrong, sent to the real processes: each gives the code and the field that the contract names,
@@ -358,17 +360,28 @@ describe('also refused:', () => {
     await refused(document, {}, { given: '', field: 'id' });
   });
 
+  test.each([0, 10_001, 2 ** 31 - 1])('a curve of %i points', async (maxPoints) => {
+    const { id } = await createRun();
+    const document = `{ run(id: "${id}") { steps(maxPoints: ${maxPoints}) { step loss accuracy learningRate } } }`;
+    await refused(document, {}, { given: '', field: 'maxPoints' });
+  });
+
   test('cancelling a run that is over', async () => {
-    const [model, dataset] = await Promise.all([
-      database.model.findUniqueOrThrow({ where: { name: 'fits' } }),
-      database.dataset.findFirstOrThrow({ where: { name: 'six' } }),
-    ]);
-    const row = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 1, status: 'FAILED' as const };
-    const { id } = await database.trainingRun.create({ data: row });
-    known = await footprint();
+    const { id } = await createRun();
     await refused(`mutation { cancelTraining(id: "${id}") { id } }`, {}, { given: '', field: 'id', code: 'CONFLICT' });
   });
 });
+
+/** One that has failed. */
+async function createRun(): Promise<TrainingRun> {
+  const [model, dataset] = await Promise.all([
+    database.model.findUniqueOrThrow({ where: { name: 'fits' } }),
+    database.dataset.findFirstOrThrow({ where: { name: 'six' } }),
+  ]);
+  const run = await createRunRow(database, { model, dataset }, { status: 'FAILED' });
+  known = await footprint();
+  return run;
+}
 
 async function post(body: string, headers: Record<string, string> = {}) {
   const authorization = `Bearer ${platform.adminKey}`;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
+import type { Dataset, Model } from '../../src/infra/prisma/client.js';
 import { compareRuns } from '../../src/runs/compare-runs.js';
 import { dropDatabase, freshDatabase } from '../helpers/databases.js';
 import { createDatasetRow, createModelRow, createRunRow } from '../helpers/rows.js';
@@ -9,11 +10,12 @@ let url: string;
 let database: Database;
 /** Three runs that have come two, no and three epochs far. */
 let ids: string[];
+let owners: { model: Model; dataset: Dataset };
 
 beforeAll(async () => {
   url = await freshDatabase();
   database = connectDatabase(url);
-  const owners = { model: await createModelRow(database), dataset: await createDatasetRow(database) };
+  owners = { model: await createModelRow(database), dataset: await createDatasetRow(database) };
   const row = {
     trainLoss: 1, trainAccuracy: 0, validationLoss: 1, validationAccuracy: 0, learningRate: 0.1, imagesPerSecond: 1, seconds: 1,
   }; // prettier-ignore
@@ -32,6 +34,8 @@ afterAll(async () => {
   await dropDatabase(url);
 });
 
+const runsOf = async (configs: object[]) =>
+  (await Promise.all(configs.map((config) => createRunRow(database, owners, { config })))).map(({ id }) => id);
 const compare = (list: string[]) => compareRuns({ database }, list);
 
 it('histories are aligned by epoch, with null where a run has none, in the order asked for', async () => {
@@ -49,6 +53,19 @@ it('histories are aligned by epoch, with null where a run has none, in the order
 it('the settings that differ come with a value for each run', async () => {
   expect((await compare(ids)).differences).toEqual([{ path: 'seed', values: [0, 0, 7] }]);
   expect((await compare(ids.slice(0, 2))).differences).toEqual([]);
+});
+
+it('a run from before there were some settings differs in none of them from one that leaves them off', async () => {
+  const before = { epochs: 2, augmentation: { cropPadding: 2, horizontalFlip: true } };
+  const off = { randomErasing: 0, randomResizedCrop: false, mixup: 0, cutmix: 0 };
+  const today = { epochs: 2, augmentation: { ...before.augmentation, ...off }, validationFraction: 0, keepCheckpoints: 2 };
+  const mixed = { ...today, augmentation: { ...today.augmentation, mixup: 0.2 }, keepCheckpoints: 5 };
+  const [first, ...others] = await runsOf([before, today, mixed]);
+  expect((await compare([first!, others[0]!])).differences).toEqual([]);
+  expect((await compare([first!, others[1]!])).differences).toEqual([
+    { path: 'augmentation.mixup', values: [0, 0.2] },
+    { path: 'keepCheckpoints', values: [2, 5] },
+  ]);
 });
 
 it('a run that is not there is named', async () => {

@@ -47,10 +47,10 @@ async function start(): Promise<ServerProcess> {
   return worker;
 }
 
-/** Enough images to be busy with for some seconds. */
+/** Enough images to be busy with for a second or two. */
 async function manyImages(): Promise<Record<string, Buffer>> {
   const content = await image('#456', { height: 64, width: 64 });
-  const files = Array.from({ length: 4_000 }, (_, index) => ({
+  const files = Array.from({ length: 2_000 }, (_, index) => ({
     name: `${index % 10 ? 'train' : 'test'}/${index % 3}/${index}.png`,
     content,
   }));

@@ -5,7 +5,7 @@ import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } f
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 240_000 });
 
-const EPOCHS = 60;
+const EPOCHS = 40;
 let platform: TestPlatform;
 
 beforeAll(async () => {

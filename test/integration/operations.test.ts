@@ -74,6 +74,9 @@ describe('a process whose stores are there', () => {
     ['too deep', `{ run(id: "none") { ${nested(5)} } }`],
     ['too wide', '{ models(first: 100) { nodes { runs(first: 100) { nodes { id number status } } } } }'],
     ['too wide by its aliases', `{ ${Array.from({ length: 300 }, (_, n) => `a${n}: models(first: 100) { nodes { id } }`).join(' ')} }`],
+    ['too wide by the points of its curves', '{ runs(first: 10) { nodes { steps(maxPoints: 2500) { step } } } }'],
+    ['too wide, whatever is asked for less than nothing beside it',
+      `{ models(first: -100000) { nodes { id } } runs(first: 100) { nodes { steps { step loss } } } }`],
     ['too deep by its fragments', `query { run(id: "none") { ...a } } fragment a on TrainingRun { model { runs { nodes { ...b } } } }
       fragment b on TrainingRun { model { runs { nodes { ...c } } } } fragment c on TrainingRun { ${nested(3)} }`],
   ] as const)('refuses a query that is %s', async (_title, document) => {
@@ -81,11 +84,13 @@ describe('a process whose stores are there', () => {
     expect(errors?.[0]?.extensions.code).toBe('QUERY_TOO_COMPLEX');
   });
 
-  test('answers the whole introspection and a full page with its joins', async () => {
+  test('answers the whole introspection, a full page with its joins, and a page of curves', async () => {
     expect((await platform.graphql(getIntrospectionQuery())).errors).toBeUndefined();
     const joins = `{ runs(first: 100) { nodes {
       id model { name } dataset { name } version { version artifacts { kind downloadUrl } } } } }`;
     expect((await platform.graphql(joins)).errors).toBeUndefined();
+    const curves = '{ runs(first: 19) { nodes { steps(maxPoints: 1000) { step } } } }';
+    expect((await platform.graphql(curves)).errors).toBeUndefined();
   });
 
   test('logs one line for each failed operation, with the key and no secret, and none for the others', async () => {

@@ -4,18 +4,22 @@ import { dropObjects } from '../../src/infra/dropped-objects.js';
 import { createObjectStore } from '../../src/infra/objects.js';
 import { removeFinishedCheckpoints } from '../../src/runs/checkpoints.js';
 import { keysIn } from '../helpers/buckets.js';
-import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { connect } from '../helpers/databases.js';
+import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 
 let platform: TestPlatform;
 let database: Database;
+/** That trains. */
+let worker: WorkerProcess;
 
 beforeAll(async () => {
-  platform = await startPlatform({ workers: ['datasets', 'train'], env: { TRAINING_THREADS: '1' } });
+  platform = await startPlatform({ workers: ['datasets'], env: { TRAINING_THREADS: '1' } });
   database = connectDatabase(platform.env['DATABASE_URL']!);
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
+  worker = await platform.startWorker('train');
 });
 afterAll(async () => {
   await database.$disconnect();
@@ -56,6 +60,13 @@ async function checkpoints(id: string) {
   return run.checkpoints as { step: number; epoch: number; bytes: number; sha256: string }[];
 }
 
+async function cancel(id: string): Promise<void> {
+  await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
+  await untilOver(platform, id);
+}
+
+const deleteModel = (name: string) => ask(platform, 'mutation ($name: String!) { deleteModel(name: $name) }', { name });
+
 it.each([
   { keepCheckpoints: 0, kept: [] },
   { keepCheckpoints: 1, kept: [39] },
@@ -78,8 +89,7 @@ it.each([
 it('a cancelled run that keeps none has none left, and one that is going on has one', async () => {
   const id = await startTiny(platform, { epochs: 5_000, keepCheckpoints: 0 });
   await until(async () => (await checkpoints(id)).length === 1, 20_000);
-  await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
-  await untilOver(platform, id);
+  await cancel(id);
   await until(async () => (await checkpoints(id)).length === 0, 10_000);
   await untilOnlyNamedStored();
 });
@@ -95,19 +105,75 @@ it('what was dropped when the object store was away goes at the next look, unles
   expect(await database.droppedObject.count()).toBe(0);
 });
 
+it('what a worker had stored and not named when it was killed goes once its time is over, and nothing else does', async () => {
+  const objects = createObjectStore(bucket());
+  const id = await startTiny(platform, { epochs: 5_000, checkpointEverySteps: 5 });
+  await until(async () => (await checkpoints(id)).length > 0, 20_000);
+  // No row of a checkpoint can be written from here on.
+  const holder = await connect(platform.env['DATABASE_URL']!);
+  await holder.query('BEGIN; LOCK TABLE "Checkpoint" IN SHARE ROW EXCLUSIVE MODE');
+  const awaiting = () => database.droppedObject.findMany({ where: { droppedAt: { gt: new Date() } } });
+  await until(async () => {
+    const [noted] = await awaiting();
+    return noted !== undefined && objects.has(noted.sha256);
+  }, 20_000);
+  await worker.kill('SIGKILL');
+  await holder.query('ROLLBACK');
+  const orphan = (await awaiting())[0]!.sha256;
+
+  // Its worker counts as dead at once.
+  await database.trainingRun.update({ where: { id }, data: { heartbeatAt: new Date(0) } });
+  await cancel(id);
+  worker = await platform.startWorker('train');
+  await removeFinishedCheckpoints({ database, objects });
+  expect(await objects.has(orphan)).toBe(true);
+  await database.droppedObject.updateMany({ data: { droppedAt: new Date() } });
+  await removeFinishedCheckpoints({ database, objects });
+  expect(await objects.has(orphan)).toBe(false);
+  await untilOnlyNamedStored();
+  expect(await database.droppedObject.count()).toBe(0);
+});
+
+it('a version whose objects are removed before it names them has them stored once more', async () => {
+  const objects = createObjectStore(bucket());
+  const settings = { epochs: 1, seed: 12, keepCheckpoints: 0, model: 'again' };
+  const artifactsOf = async (id: string): Promise<string[]> =>
+    (await untilOver(platform, id)).version.artifacts.map(({ sha256 }: { sha256: string }) => sha256);
+  await defineTiny(platform, 'again');
+  const known = await artifactsOf(await startTiny(platform, settings));
+  await deleteModel('again');
+  await untilOnlyNamedStored();
+
+  await defineTiny(platform, 'again');
+  const holder = await connect(platform.env['DATABASE_URL']!);
+  await holder.query("SELECT pg_advisory_lock(hashtextextended('object:' || $1, 0))", [known[0]]);
+  const id = await startTiny(platform, settings);
+  const waiting = `SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()`;
+  await until(async () => (await holder.query(waiting)).rowCount === 1, 20_000);
+  // As whoever removes what was noted long ago.
+  for (const sha256 of known) {
+    await objects.remove(sha256);
+    await database.droppedObject.delete({ where: { sha256 } });
+  }
+  await holder.query('SELECT pg_advisory_unlock_all()');
+  expect(await artifactsOf(id)).toEqual(known);
+  await untilOnlyNamedStored();
+  expect(await database.droppedObject.count()).toBe(0);
+});
+
 it('deleting a model removes the objects of its versions and checkpoints, but none that another names', async () => {
   const settings = { epochs: 1, seed: 11, keepCheckpoints: 2 };
   for (const name of ['twin', 'other']) {
     await defineTiny(platform, name);
     await untilOver(platform, await startTiny(platform, { ...settings, model: name }));
   }
-  const remove = (name: string) => ask(platform, 'mutation ($name: String!) { deleteModel(name: $name) }', { name });
   const shared = await database.artifact.findMany({ where: { version: { model: { name: 'twin' } }, kind: 'SAFETENSORS' } });
-  await remove('twin');
+  await deleteModel('twin');
   await untilOnlyNamedStored();
   const objects = createObjectStore(bucket());
   for (const { sha256 } of shared) expect(await objects.has(sha256)).toBe(true);
-  await remove('other');
+  await deleteModel('other');
   await untilOnlyNamedStored();
   for (const { sha256 } of shared) expect(await objects.has(sha256)).toBe(false);
 });

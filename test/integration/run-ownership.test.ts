@@ -284,6 +284,14 @@ describe('recovery', () => {
     expect(queued).toEqual([true, true, false, false]);
     expect(await queue.counts('train')).toEqual({ waiting: 2, active: 0 });
   });
+
+  it('finds every one of more than fit into one question, many of which began to wait at the same moment', async () => {
+    const row = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 8 };
+    const data = Array.from({ length: 1_002 }, (_, index) => ({ ...row, queuedAt: new Date(index < 300 ? 2_000 : 1_000) }));
+    await database.trainingRun.createMany({ data });
+    await recoverRuns({ database, queue });
+    expect(await queue.counts('train')).toEqual({ waiting: 1_002, active: 0 });
+  });
 });
 
 describe('cancelling', () => {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { connect } from '../helpers/databases.js';
+import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
@@ -36,6 +38,20 @@ const untilStatus = (id: string, status: string, timeoutMs = 30_000) =>
   until(async () => (await readRun(platform, id)).status === status, timeoutMs);
 const untilTraining = (id: string, after = 0) => until(async () => (await readRun(platform, id)).step > after, 30_000);
 
+/** The run left alone that others are compared with; trained once, by the worker that is there. */
+const SETTINGS = { epochs: EPOCHS, seed: 3, checkpointEverySteps: 7 };
+let alone: Promise<any> | undefined;
+const undisturbed = () => (alone ??= startTiny(platform, SETTINGS).then((id) => untilOver(platform, id)));
+
+async function expectAsUndisturbed(run: any): Promise<void> {
+  expect(run).toMatchObject({ status: 'SUCCEEDED', failure: null });
+  expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(EPOCHS));
+  expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(STEPS));
+  const expected = await undisturbed();
+  expect(run.steps.map(({ loss }: any) => loss)).toEqual(expected.steps.map(({ loss }: any) => loss));
+  expect(weights(run)).toBe(weights(expected));
+}
+
 describe('with a worker', () => {
   let worker: WorkerProcess;
   beforeAll(async () => {
@@ -44,9 +60,8 @@ describe('with a worker', () => {
   afterAll(() => worker.kill('SIGTERM'));
 
   it('a run paused and resumed at moments whatever ends with the weights of the run left alone', async () => {
-    const settings = { epochs: EPOCHS, seed: 3, checkpointEverySteps: 7 };
-    const undisturbed = await untilOver(platform, await startTiny(platform, settings));
-    const id = await startTiny(platform, settings);
+    await undisturbed();
+    const id = await startTiny(platform, SETTINGS);
     let pauses = 0;
     for (let step = 0; ; pauses++) {
       await until(async () => {
@@ -64,11 +79,7 @@ describe('with a worker', () => {
     }
     const run = await untilOver(platform, id);
     expect(pauses).toBeGreaterThanOrEqual(2);
-    expect(run).toMatchObject({ status: 'SUCCEEDED', failure: null });
-    expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(EPOCHS));
-    expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(STEPS));
-    expect(run.steps.map(({ loss }: any) => loss)).toEqual(undisturbed.steps.map(({ loss }: any) => loss));
-    expect(weights(run)).toBe(weights(undisturbed));
+    await expectAsUndisturbed(run);
   });
 
   it('a running run pauses and is cancelled within two seconds each, and the next one begins', async () => {
@@ -186,12 +197,34 @@ describe('without a worker', () => {
     await other.kill('SIGTERM');
   });
 
+  it('with the object store away a run pauses at its last checkpoint, and goes on from there once the store is back', async () => {
+    const store = await openGate(platform.env['S3_ENDPOINT']!);
+    const worker = await platform.startWorker('train', { S3_ENDPOINT: store.url });
+    onTestFinished(() => worker.stop());
+    await undisturbed();
+    const id = await startTiny(platform, SETTINGS);
+    await untilTraining(id, 20);
+    await store.shut();
+    await pause(id);
+    // 1 s until its worker hears of it, 5 s that it waits for the store.
+    await untilStatus(id, 'PAUSED', 10_000);
+    const { run } = await ask(platform, 'query ($id: ID!) { run(id: $id) { step worker checkpoints { step } } }', { id });
+    expect(run).toMatchObject({ worker: null });
+    await store.open();
+    await resume(id);
+    const over = await untilOver(platform, id);
+    expect(over.logs.nodes.map(({ message }: any) => message)).toContain(`goes on from step ${run.checkpoints[0].step} of ${STEPS}`);
+    await expectAsUndisturbed(over);
+  });
+
   it('a run whose worker is dead pauses at once', async () => {
     const worker = await platform.startWorker('train');
     const id = await startTiny(platform, { epochs: LONG });
     await untilTraining(id);
     await worker.kill('SIGKILL');
-    await sleep(4_500);
+    // As if it had been silent for long enough to count as dead, which run-ownership.test.ts times.
+    const database = await connect(platform.env['DATABASE_URL']!);
+    await database.query(`UPDATE "TrainingRun" SET "heartbeatAt" = clock_timestamp() - interval '1 minute' WHERE id = $1`, [id]);
     expect(await pause(id)).toMatchObject({ status: 'PAUSED' });
   });
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
-import { defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 120_000 });
@@ -111,6 +111,23 @@ it('a run outlives the loss of every database connection, again and again', asyn
   const run = await untilOver(platform, id);
   expect(run).toMatchObject({ status: 'SUCCEEDED' });
   isWhole(run, 12);
+  await worker.kill('SIGTERM');
+});
+
+it('runs whose jobs Redis has lost are trained by priority, and within one in the order in which they began to wait', async () => {
+  const order = (field: string, id: string) => ask(platform, `mutation ($id: ID!) { ${field}(id: $id) { id } }`, { id });
+  const [again, plain, urgent] = [
+    await startTiny(platform, { epochs: 1 }),
+    await startTiny(platform, { epochs: 1 }),
+    await startTiny(platform, { epochs: 1, priority: 1 }),
+  ];
+  await order('pauseTraining', again);
+  await order('resumeTraining', again);
+  expect(await forget('jobs:train:*')).toBeGreaterThan(0);
+  const worker = await platform.startWorker('train');
+  const runs = await Promise.all([urgent, plain, again].map((id) => untilOver(platform, id)));
+  const begun = runs.map(({ startedAt }) => Date.parse(startedAt));
+  expect(begun).toEqual(begun.toSorted((a, b) => a - b));
   await worker.kill('SIGTERM');
 });
 

@@ -3,6 +3,7 @@ import type { TrainingPlan } from '../../src/domain/plan.js';
 import { encodeSafetensors, readSafetensorsIndex, SafetensorsError } from '../../src/formats/safetensors.js';
 import { decodeStateDict } from '../../src/formats/state-dict.js';
 import type { Database } from '../../src/infra/database.js';
+import { noteIn, storeUntilNamed } from '../../src/infra/dropped-objects.js';
 import { CorruptObjectError, type ObjectStore } from '../../src/infra/objects.js';
 import { readCheckpoints, recordCheckpoint } from '../../src/runs/checkpoints.js';
 import type { Ownership } from '../../src/runs/own-run.js';
@@ -20,7 +21,7 @@ interface Deps {
   readonly objects: ObjectStore;
 }
 
-/** The object first, then the row. */
+/** A note of the object first, then the object, then the row. */
 export async function saveCheckpoint(
   deps: Deps,
   recorder: RunRecorder,
@@ -31,8 +32,12 @@ export async function saveCheckpoint(
   const { tensors, metadata } = packCheckpoint(checkpoint, fingerprint(plan, graph));
   // Which make the object this attempt's alone: what is removed with a row is no other row's, and not stored anew.
   const mark = { run: runId, attempt: String(attempt) };
-  const object = await deps.objects.putBytes(encodeSafetensors(tensors, { ...metadata, ...mark }));
-  await recordCheckpoint(deps, recorder, runId, { ...object, step: checkpoint.step, epoch: checkpoint.position.epoch });
+  const bytes = encodeSafetensors(tensors, { ...metadata, ...mark });
+  const { step, position } = checkpoint;
+  await storeUntilNamed(async () => {
+    const object = await deps.objects.putBytes(bytes, noteIn(deps.database));
+    await recordCheckpoint(deps, recorder, runId, { ...object, step, epoch: position.epoch });
+  });
 }
 
 /** The newest one that can be read and belongs to this plan and network. */

@@ -14,7 +14,7 @@ import {
 } from 'type-graphql';
 import type { TrainingRun } from '../../infra/prisma/client.js';
 import { cancelRun, pauseRun, resumeRun } from '../../runs/control-run.js';
-import { findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
+import { MAX_STEP_POINTS, findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
 import { startRun } from '../../runs/start-run.js';
 import { watchRuns } from '../../runs/watch-changes.js';
 import { watchRun } from '../../runs/watch-runs.js';
@@ -123,7 +123,7 @@ export class RunResolver {
     return loaders.history.load(run.id);
   }
 
-  @FieldResolver(() => [StepMetricsType], { description: 'Thinned evenly.' })
+  @FieldResolver(() => [StepMetricsType], { description: `Thinned evenly to at most maxPoints, 1 to ${MAX_STEP_POINTS}.` })
   steps(
     @Root() run: TrainingRun,
     @Ctx() { services }: Context,
