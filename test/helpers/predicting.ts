@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { onTestFinished } from 'vitest';
 import type { TestPlatform } from './platform.js';
 
 /** Predictions as a user asks for them. */
@@ -48,12 +49,12 @@ export function streamPredictions(ask: () => Promise<Answered>, width: number) {
     while (!stopped) answers.push(await ask());
   };
   const lanes = Promise.all(Array.from({ length: width }, lane));
-  return {
-    answers,
-    stop: async () => {
-      stopped = true;
-      await lanes;
-      return answers;
-    },
+  const stop = async () => {
+    stopped = true;
+    await lanes;
+    return answers;
   };
+  // Also where the test fails before it stops them.
+  onTestFinished(async () => void (await stop()));
+  return { answers, stop };
 }
