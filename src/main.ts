@@ -6,6 +6,7 @@ import { createServer } from './graphql/server.js';
 import { closeOnSignal } from './infra/close-on-signal.js';
 import { connectDatabase } from './infra/database.js';
 import { createEventBus } from './infra/events.js';
+import { every } from './infra/every.js';
 import { createLogger, type Logger } from './infra/log.js';
 import { createMetrics } from './infra/metrics.js';
 import { migrateDatabase } from './infra/migrate.js';
@@ -47,12 +48,15 @@ async function main(): Promise<void> {
   open.add('queue', () => queue.close());
   open.add('events', () => events.close());
   open.add('predictions', () => predictor.close());
+  open.add('deleted models', every(FORGET_EVERY_MS, () => predictor.forgetDeleted(), logger));
   open.add('requests', () => server.close());
   const url = await server.listen();
   logger.info({ url }, 'listening');
 }
 
 const START_WAIT_MS = 10_000;
+/** How long a deleted version may stay in memory. */
+const FORGET_EVERY_MS = 5_000;
 
 /**
  * A store that is starting is waited for; one that refuses us is not.

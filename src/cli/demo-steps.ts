@@ -156,6 +156,14 @@ export async function readRun(api: ApiClient, id: string): Promise<FinishedRun> 
   return (await api.request<{ run: FinishedRun }>(query, { id })).run;
 }
 
+/** From now on `model@alias` means that version. */
+export async function setAlias(api: ApiClient, model: string, alias: string, version: number): Promise<void> {
+  const mutation = `mutation ($model: String!, $alias: String!, $version: Int!) {
+    setAlias(model: $model, alias: $alias, version: $version) { name }
+  }`;
+  await api.request(mutation, { model, alias, version });
+}
+
 export interface Sample {
   readonly className: string;
   readonly png: string;

@@ -4,8 +4,8 @@ import Table from 'cli-table3';
 import { connectApi, type ApiClient } from './client.js';
 import { readDatasetFolder } from './dataset-folder.js';
 import {
-  defineModel, describeModel, findReadyDataset, findUnfinishedRun, predict, readRun, readSamples, startTraining,
-  uploadDataset, watchRun,
+  defineModel, describeModel, findReadyDataset, findUnfinishedRun, predict, readRun, readSamples, setAlias,
+  startTraining, uploadDataset, watchRun,
   type Dataset, type FinishedRun,
 } from './demo-steps.js'; // prettier-ignore
 import { inForeground } from './foreground.js';
@@ -13,12 +13,13 @@ import { displayProgress, duration } from './training-progress.js';
 
 /**
  * `npm run demo [-- --data DIR] [--exit]`: starts everything, and then does over HTTP, with a key, what a user would:
- * upload a data set, define a network, train it, predict with it.
+ * upload a data set, define a network, train it, release what was trained, predict with it.
  */
 const EPOCHS = 3;
 const PRESET = 'RESNET20';
 const IMAGES = 10;
 const TAG = 'demo';
+const ALIAS = 'production';
 const TRAINING = {
   epochs: EPOCHS,
   batchSize: 128,
@@ -109,6 +110,15 @@ function classTable(classes: NonNullable<FinishedRun['evaluation']>['perClass'])
   return table.toString();
 }
 
+/** @returns what to predict with: a reference that stays while versions come */
+async function release(api: ApiClient, model: string, { version }: FinishedRun): Promise<string> {
+  if (version === null) throw new Error('the run has no version although it succeeded');
+  await setAlias(api, model, ALIAS, version.version);
+  const reference = `${model}@${ALIAS}`;
+  say(`Released: setAlias lets ${reference}, and with it the bare name, mean version ${version.version}.\n`);
+  return reference;
+}
+
 async function showPredictions(api: ApiClient, model: string, dataset: Dataset): Promise<number> {
   const samples = await readSamples(api, dataset, IMAGES);
   const images = samples.map(({ png }) => png);
@@ -165,7 +175,8 @@ await inForeground(async ({ url, key, logs }) => {
   const dataset = await provideDataset(api);
   const model = await provideModel(api, dataset);
   const run = await train(api, model, dataset);
-  const predictMs = await showPredictions(api, model, dataset);
+  const reference = await release(api, model, run);
+  const predictMs = await showPredictions(api, reference, dataset);
   await api.close();
   if (!options.exit) say(farewell(url, key, model));
   else say(JSON.stringify(summaryOf(run, predictMs)));

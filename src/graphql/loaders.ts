@@ -1,7 +1,14 @@
 import DataLoader from 'dataloader';
+import { notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import type { Artifact, Prisma } from '../infra/prisma/client.js';
 
 export type Loaders = ReturnType<typeof createLoaders>;
+
+/** An artifact, and whose it is. */
+export type NamedArtifact = Artifact & {
+  readonly version: { readonly version: number; readonly model: { readonly name: string } };
+};
 
 /**
  * Rows that join two folders, read in batches: a list of n runs asks for its models once. Nothing is remembered, since
@@ -9,14 +16,38 @@ export type Loaders = ReturnType<typeof createLoaders>;
  */
 export function createLoaders(database: Database) {
   return {
-    model: byKey((ids) => database.model.findMany({ where: { id: { in: ids } } }), (row) => row.id),
-    dataset: byKey((ids) => database.dataset.findMany({ where: { id: { in: ids } } }), (row) => row.id),
+    model: parentByKey((ids) => database.model.findMany({ where: { id: { in: ids } } }), 'model'),
+    dataset: parentByKey((ids) => database.dataset.findMany({ where: { id: { in: ids } } }), 'data set'),
     run: byKey((ids) => database.trainingRun.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     sweep: byKey((ids) => database.sweep.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     version: byKey((ids) => database.modelVersion.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     versionOfRun: byKey((ids) => database.modelVersion.findMany({ where: { runId: { in: ids } } }), (row) => row.runId),
     artifacts: listByKey(
-      (ids) => database.artifact.findMany({ where: { versionId: { in: ids } }, orderBy: { kind: 'asc' } }),
+      (ids) =>
+        ofOneMoment(
+          database,
+          database.artifact.findMany({
+            where: { versionId: { in: ids } },
+            orderBy: { kind: 'asc' },
+            include: { version: { select: { version: true, model: { select: { name: true } } } } },
+          }),
+        ),
+      (row) => row.versionId,
+    ),
+    aliases: listByKey(
+      (ids) =>
+        ofOneMoment(
+          database,
+          database.modelAlias.findMany({
+            where: { modelId: { in: ids } },
+            orderBy: { name: 'asc' },
+            include: { version: true },
+          }),
+        ),
+      (row) => row.modelId,
+    ),
+    aliasesOfVersion: listByKey(
+      (ids) => database.modelAlias.findMany({ where: { versionId: { in: ids } }, orderBy: { name: 'asc' } }),
       (row) => row.versionId,
     ),
     checkpoints: listByKey(
@@ -30,6 +61,12 @@ export function createLoaders(database: Database) {
   };
 }
 
+/** Where Prisma asks once per table, a row that is named may otherwise be gone by the next question. */
+async function ofOneMoment<T>(database: Database, query: Prisma.PrismaPromise<T>): Promise<T> {
+  const [rows] = await database.$transaction([query], { isolationLevel: 'RepeatableRead' });
+  return rows;
+}
+
 type Key<T> = (row: T) => string | null;
 
 function byKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>): DataLoader<string, T | null> {
@@ -37,6 +74,13 @@ function byKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>): Da
     const rows = new Map((await read(unique(keys))).map((row) => [keyOf(row), row]));
     return keys.map((key) => rows.get(key) ?? null);
   });
+}
+
+/** Rows that others name: one that is missing was deleted, and those with it, since these were read. */
+function parentByKey<T extends { readonly id: string }>(read: (keys: string[]) => PromiseLike<T[]>, what: string) {
+  const loadRow = byKey(read, ({ id }) => id);
+  const missing = () => notFound(`the ${what} was deleted meanwhile`);
+  return loader<T>(async (keys) => (await loadRow.loadMany(keys)).map((row) => row ?? missing()));
 }
 
 function listByKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>): DataLoader<string, T[]> {
@@ -47,7 +91,7 @@ function listByKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>)
   });
 }
 
-function loader<T>(load: (keys: readonly string[]) => Promise<T[]>): DataLoader<string, T> {
+function loader<T>(load: (keys: readonly string[]) => Promise<(T | Error)[]>): DataLoader<string, T> {
   return new DataLoader(load, { cache: false });
 }
 

@@ -1,9 +1,17 @@
+import { notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { Model } from '../infra/prisma/client.js';
 
 export function findModel({ database }: { database: Database }, name: string): Promise<Model | null> {
   return database.model.findUnique({ where: { name } });
+}
+
+/** @throws NOT_FOUND on `model` */
+export async function requireModel(deps: { readonly database: Database }, name: string): Promise<Model> {
+  const model = await findModel(deps, name);
+  if (!model) throw notFound(`there is no model named ${name}`, 'model');
+  return model;
 }
 
 /** The newest first; `search` is a part of the name or of the description, in any case. */

@@ -2,10 +2,11 @@ import { parseVersion } from '../domain/reference.js';
 import type { Database } from '../infra/database.js';
 import { readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { ModelVersion } from '../infra/prisma/client.js';
+import { whereSelected } from './select-version.js';
 
 /**
  * One version of a model, or null where there is none.
- * @param ref `3` or `latest`
+ * @param ref `3`, `latest` or an alias
  * @throws BAD_USER_INPUT on `ref`
  */
 export async function findVersion(
@@ -13,11 +14,19 @@ export async function findVersion(
   modelId: string,
   ref: string,
 ): Promise<ModelVersion | null> {
-  const version = parseVersion(ref, 'ref');
   return database.modelVersion.findFirst({
-    where: { modelId, ...(version !== 'latest' && { version }) },
+    where: { modelId, ...whereSelected(parseVersion(ref, 'ref')) },
     orderBy: { version: 'desc' },
   });
+}
+
+/** Of these versions, those that are there. */
+export async function findExisting(
+  { database }: { readonly database: Database },
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await database.modelVersion.findMany({ where: { id: { in: [...ids] } }, select: { id: true } });
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** A model's versions, newest first. */

@@ -5,14 +5,15 @@ import { pipeline } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 import pLimit from 'p-limit';
 import type { NetworkDefinition } from '../domain/network/definition.js';
-import { badInput, notFound, tooLarge } from '../errors.js';
+import { badInput, tooLarge } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { holdObjects, noteIn, storeUntilNamed, takeBackNotes } from '../infra/dropped-objects.js';
 import type { ObjectStore } from '../infra/objects.js';
-import { Prisma, type Model, type ModelVersion } from '../infra/prisma/client.js';
+import type { Model, ModelVersion } from '../infra/prisma/client.js';
+import { requireModel } from '../models/find-model.js';
 import type { Conversion, Converted } from './convert-weights.js';
 import { publishVersion, type NewVersion } from './publish-version.js';
-import { requireModel, weightsKey } from './weights-upload.js';
+import { weightsKey } from './weights-upload.js';
 
 interface Deps {
   readonly database: Database;
@@ -66,7 +67,7 @@ async function importUpload({ database, objects, dataDir }: Deps, model: Model, 
       const artifacts: NewVersion['artifacts'][number][] = [];
       for (const kind of converted.artifacts)
         artifacts.push({ kind, ...(await objects.putFile(path.join(folder, kind), noteIn(database))) });
-      return publish({ database, objects }, model, {
+      return publish({ database, objects }, {
         runId: null,
         modelId: model.id,
         definition,
@@ -95,21 +96,15 @@ function convert(conversion: Conversion): Promise<Converted> {
   });
 }
 
-async function publish(
+function publish(
   { database, objects }: Pick<Deps, 'database' | 'objects'>,
-  model: Model,
   version: NewVersion,
 ): Promise<ModelVersion> {
-  try {
-    const stored = version.artifacts.map(({ sha256 }) => sha256);
-    return await database.$transaction(async (transaction) => {
-      await holdObjects(transaction, objects, stored);
-      const published = await publishVersion(transaction, version);
-      await takeBackNotes(transaction, stored);
-      return published;
-    });
-  } catch (error) {
-    if (!(error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003')) throw error;
-    throw notFound(`the model ${model.name} was deleted meanwhile`, 'model');
-  }
+  const stored = version.artifacts.map(({ sha256 }) => sha256);
+  return database.$transaction(async (transaction) => {
+    await holdObjects(transaction, objects, stored);
+    const published = await publishVersion(transaction, version);
+    await takeBackNotes(transaction, stored);
+    return published;
+  });
 }

@@ -1,5 +1,6 @@
 import type { Evaluation } from '../domain/evaluation.js';
 import type { NetworkDefinition } from '../domain/network/definition.js';
+import { notFound } from '../errors.js';
 import type { Transaction } from '../infra/database.js';
 import type { StoredObject } from '../infra/objects.js';
 import type { ArtifactKind, ModelVersion, Prisma } from '../infra/prisma/client.js';
@@ -18,18 +19,16 @@ export interface NewVersion {
   readonly artifacts: readonly (StoredObject & { readonly kind: ArtifactKind })[];
 }
 
-/** Gives the model its next version, as part of the caller's transaction. A run publishes once. */
+/**
+ * Gives the model its next version, as part of the caller's transaction. A run publishes once.
+ * @throws NOT_FOUND where the model was deleted meanwhile
+ */
 export async function publishVersion(transaction: Transaction, version: NewVersion): Promise<ModelVersion> {
-  // Versions of a model are numbered one at a time.
-  await transaction.$queryRaw`SELECT id FROM "Model" WHERE id = ${version.modelId} FOR UPDATE`;
-  const { _max: last } = await transaction.modelVersion.aggregate({
-    where: { modelId: version.modelId },
-    _max: { version: true },
-  });
+  const number = await nextNumber(transaction, version.modelId);
   return transaction.modelVersion.create({
     data: {
       modelId: version.modelId,
-      version: (last.version ?? 0) + 1,
+      version: number,
       runId: version.runId,
       definition: asJson(version.definition),
       classNames: [...version.classNames],
@@ -39,6 +38,19 @@ export async function publishVersion(transaction: Transaction, version: NewVersi
       artifacts: { create: version.artifacts.map(({ kind, sha256, bytes }) => ({ kind, sha256, bytes })) },
     },
   });
+}
+
+/** Never one that was given before. */
+async function nextNumber(transaction: Transaction, modelId: string): Promise<number> {
+  // Versions of a model are numbered one at a time.
+  await transaction.$queryRaw`SELECT id FROM "Model" WHERE id = ${modelId} FOR UPDATE`;
+  // During an update a process of before may publish beside us, which does not count.
+  const [model] = await transaction.$queryRaw<{ lastVersion: number }[]>`
+    UPDATE "Model" SET "lastVersion" = 1 + GREATEST("lastVersion",
+      (SELECT max(version) FROM "ModelVersion" WHERE "modelId" = ${modelId}))
+    WHERE id = ${modelId} RETURNING "lastVersion"`;
+  if (model === undefined) throw notFound('the model was deleted meanwhile', 'model');
+  return model.lastVersion;
 }
 
 const asJson = (value: object) => JSON.parse(JSON.stringify(value)) as Prisma.InputJsonObject;

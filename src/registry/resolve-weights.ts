@@ -9,6 +9,7 @@ export interface ResolvedWeights {
   readonly reference: string;
   /** Of the version's safetensors artifact. */
   readonly sha256: string;
+  readonly versionId: string;
   /** The network that they belong to. */
   readonly definition: NetworkDefinition;
 }
@@ -18,8 +19,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /**
- * The weights that a reference means: `name`, `name:3`, `name:latest`, or the id or SHA-256 of an artifact, of which
- * any kind stands for its version.
+ * The weights that a reference means: `name`, `name:3`, `name:latest`, `name@alias`, or the id or SHA-256 of an
+ * artifact, of which any kind stands for its version.
  * @throws BAD_USER_INPUT, NOT_FOUND on `field`
  */
 export async function resolveWeights(
@@ -31,7 +32,8 @@ export async function resolveWeights(
   const reference = `${version.model.name}:${version.version}`;
   const weights = version.artifacts.find(({ kind }) => kind === 'SAFETENSORS');
   if (!weights) throw badInput(field, `${reference} has no safetensors artifact to start from`);
-  return { reference, sha256: weights.sha256, definition: version.definition as unknown as NetworkDefinition };
+  const definition = version.definition as unknown as NetworkDefinition;
+  return { reference, sha256: weights.sha256, versionId: version.id, definition };
 }
 
 async function versionOfArtifact(database: Database, text: string, field: string): Promise<ResolvedVersion | null> {

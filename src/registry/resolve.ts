@@ -2,11 +2,15 @@ import { parseReference, type Reference } from '../domain/reference.js';
 import { notFound, type ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { Artifact, Model, ModelVersion } from '../infra/prisma/client.js';
+import { wherePreferred, whereSelected } from './select-version.js';
 
 export type ResolvedVersion = ModelVersion & { readonly model: Model; readonly artifacts: Artifact[] };
 
+/** Aliases that an error names. */
+const MAX_LISTED = 20;
+
 /**
- * The version that a reference (`name`, `name:3`, `name:latest`) means now, with its model and artifacts.
+ * The version that a reference (`name`, `name:3`, `name:latest`, `name@alias`) means now, with its model and artifacts.
  * @param field dotted path of the argument, for the errors
  * @throws BAD_USER_INPUT where the text is no reference, NOT_FOUND where it names nothing
  */
@@ -16,15 +20,23 @@ export async function resolveVersion(
   field = 'input.model',
 ): Promise<ResolvedVersion> {
   const reference = parseReference(text, field);
-  const found = await database.modelVersion.findFirst({
-    where: {
-      model: { name: reference.model },
-      ...(reference.version !== 'latest' && { version: reference.version }),
-    },
-    orderBy: { version: 'desc' },
-    include: { model: true, artifacts: true },
-  });
+  const found = await findReferenced(database, reference);
   return found ?? Promise.reject(await explainMissing(database, reference, field));
+}
+
+/** All of one moment, however aliases move and versions go meanwhile. */
+function findReferenced(database: Database, { model: name, version }: Reference): Promise<ResolvedVersion | null> {
+  return database.$transaction(
+    async (transaction) => {
+      const selected = version === 'preferred' ? await wherePreferred(transaction, { name }) : whereSelected(version);
+      return transaction.modelVersion.findFirst({
+        where: { model: { name }, ...selected },
+        orderBy: { version: 'desc' },
+        include: { model: true, artifacts: true },
+      });
+    },
+    { isolationLevel: 'RepeatableRead' },
+  );
 }
 
 async function explainMissing(
@@ -34,10 +46,16 @@ async function explainMissing(
 ): Promise<ResidualError> {
   const model = await database.model.findUnique({
     where: { name },
-    select: { versions: { select: { version: true }, orderBy: { version: 'desc' }, take: 1 } },
+    select: {
+      versions: { select: { version: true }, orderBy: { version: 'desc' }, take: 1 },
+      aliases: { select: { name: true }, orderBy: { name: 'asc' }, take: MAX_LISTED },
+    },
   });
   if (model === null) return notFound(`there is no model ${name}`, field);
   const [newest] = model.versions;
   if (newest === undefined) return notFound(`model ${name} has no versions yet: train it first`, field);
-  return notFound(`model ${name} has no version ${version}; its newest is ${newest.version}`, field);
+  if (typeof version !== 'object')
+    return notFound(`model ${name} has no version ${version}; its newest is ${newest.version}`, field);
+  const there = model.aliases.length === 0 ? 'it has none' : `it has ${model.aliases.map((alias) => alias.name).join(', ')}`;
+  return notFound(`model ${name} has no alias ${version.alias}; ${there}`, field);
 }

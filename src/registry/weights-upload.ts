@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { badInput, notFound } from '../errors.js';
+import { badInput } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { Model } from '../infra/prisma/client.js';
-import { findModel } from '../models/find-model.js';
+import { requireModel } from '../models/find-model.js';
 
 /** Where to send a safetensors file, and the id that `importWeights` then takes it by. */
 export interface WeightsUpload {
@@ -30,13 +30,6 @@ export async function createWeightsUpload(
   const expiresAt = new Date(Date.now() + UPLOAD_SECONDS * 1_000);
   const url = await deps.objects.presignUpload(weightsKey(model, id), UPLOAD_SECONDS);
   return { id, upload: { file: 'model.safetensors', method: 'PUT', url, headers: {}, expiresAt } };
-}
-
-/** @throws NOT_FOUND on `model` */
-export async function requireModel(deps: { readonly database: Database }, name: string): Promise<Model> {
-  const model = await findModel(deps, name);
-  if (!model) throw notFound(`there is no model named ${name}`, 'model');
-  return model;
 }
 
 /** Where an upload lies in the store. @throws BAD_USER_INPUT on `safetensors` where that is no id of one. */

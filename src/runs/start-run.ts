@@ -9,12 +9,13 @@ import { normalisePlan, type InitialWeights, type PlanInput, type TrainingPlan }
 import { defaultRecipe, type Recipe } from '../domain/recipes.js';
 import { horizonOf, validationImages } from '../domain/split.js';
 import { badInput, conflict, notFound } from '../errors.js';
-import type { Database } from '../infra/database.js';
+import type { Database, Transaction } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import { Prisma, type Dataset, type Model, type TrainingRun } from '../infra/prisma/client.js';
 import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
 import { findModel } from '../models/find-model.js';
-import { resolveWeights } from '../registry/resolve-weights.js';
+import { holdWeights } from '../registry/hold-weights.js';
+import { resolveWeights, type ResolvedWeights } from '../registry/resolve-weights.js';
 import { KEPT_CHECKPOINTS, storedConfig, type RunConfig } from './run-config.js';
 import { announceRun } from './watch-runs.js';
 
@@ -23,7 +24,7 @@ export interface StartRunInput extends PlanInput {
   readonly model: string;
   /** name, which is its latest READY version, or name@version. */
   readonly dataset: string;
-  /** `name:3`, or the id or SHA-256 of an artifact. */
+  /** `name`, `name:3`, `name:latest`, `name@alias`, or the id or SHA-256 of an artifact. */
   readonly initialWeights?: string | null | undefined;
   /** Larger first. */
   readonly priority?: number | null | undefined;
@@ -42,6 +43,7 @@ interface Deps {
   readonly events: EventBus;
 }
 
+const WEIGHTS = 'input.initialWeights';
 const MAX_TAGS = 20;
 /** Tensors that an error names. */
 const MAX_LISTED = 20;
@@ -53,7 +55,7 @@ export interface PreparedRun {
   readonly config: RunConfig;
   readonly model: Model;
   readonly dataset: Dataset;
-  readonly weights: InitialWeights | undefined;
+  readonly weights: ResolvedWeights | undefined;
 }
 
 /**
@@ -115,7 +117,7 @@ function normaliseConfig(input: StartRunInput): RunConfig {
   const tags = [...new Set(input.tags ?? [])];
   if (tags.length > MAX_TAGS) throw badInput('input.tags', `a run has at most ${MAX_TAGS} tags, not ${tags.length}`);
   tags.forEach((tag, index) => checkText(`input.tags.${index}`, tag));
-  const initialWeights = checkText('input.initialWeights', input.initialWeights ?? null);
+  const initialWeights = checkText(WEIGHTS, input.initialWeights ?? null);
   return {
     model: input.model,
     dataset: input.dataset,
@@ -170,23 +172,22 @@ async function resolveInitial(
   deps: Pick<Deps, 'database'>,
   { initialWeights: text }: RunConfig,
   model: Model,
-): Promise<InitialWeights | undefined> {
+): Promise<ResolvedWeights | undefined> {
   if (text === undefined) return undefined;
-  const field = 'input.initialWeights';
-  const { reference, sha256, definition } = await resolveWeights(deps, text, field);
+  const weights = await resolveWeights(deps, text, WEIGHTS);
   const wanted = buildGraph(model.definition as unknown as NetworkDefinition);
-  const problems = transferProblems(buildGraph(definition), wanted);
-  if (problems.length === 0) return { reference, sha256 };
+  const problems = transferProblems(buildGraph(weights.definition), wanted);
+  if (problems.length === 0) return weights;
   const listed = problems.slice(0, MAX_LISTED).join('; ');
   const more = problems.length > MAX_LISTED ? ` and ${problems.length - MAX_LISTED} more` : '';
-  throw badInput(field, `${reference} does not fit ${model.name}: ${listed}${more}`);
+  throw badInput(WEIGHTS, `${weights.reference} does not fit ${model.name}: ${listed}${more}`);
 }
 
 /** The row of a run that is not there yet. */
 export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma.TrainingRunCreateManyInput {
   const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...others } = config;
   const { checkpointEverySteps, keepCheckpoints, ...rest } = others;
-  const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: weights }) };
+  const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: planned(weights) }) };
   return {
     modelId: model.id,
     datasetId: dataset.id,
@@ -200,13 +201,25 @@ export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma
   };
 }
 
+const planned = ({ reference, sha256 }: ResolvedWeights): InitialWeights => ({ reference, sha256 });
+
+/** For the transaction that has recorded these runs. @throws NOT_FOUND on `field` where a version is gone meanwhile */
+export function holdWeightsOf(transaction: Transaction, runs: readonly PreparedRun[], field: string): Promise<void> {
+  const weights = runs.flatMap((run) => run.weights ?? []);
+  return holdWeights(transaction, weights, field);
+}
+
 async function insertRun(
   database: Database,
   prepared: PreparedRun,
   idempotencyKey: string | null,
 ): Promise<TrainingRun> {
   try {
-    return await database.trainingRun.create({ data: { ...runRow(prepared), idempotencyKey } });
+    return await database.$transaction(async (transaction) => {
+      const run = await transaction.trainingRun.create({ data: { ...runRow(prepared), idempotencyKey } });
+      await holdWeightsOf(transaction, [prepared], WEIGHTS);
+      return run;
+    });
   } catch (error) {
     const code = error instanceof Prisma.PrismaClientKnownRequestError ? error.code : undefined;
     // Another request with the same key came first.

@@ -3,8 +3,10 @@ import { badInput, ResidualError, unavailable } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { ObjectStore } from '../infra/objects.js';
 import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
+import type { BatchReport } from './batcher.js';
 import { BriefCache } from './brief-cache.js';
-import { loadModel, modelBytes, type ServedModel } from './load-model.js';
+import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
+import { modelBytes, type ServedModel } from './load-model.js';
 import { ModelCache, type CacheEntryState, type Lease } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
 import { SessionLostError } from './session.js';
@@ -24,7 +26,7 @@ export interface PredictorOptions {
 }
 
 export interface PredictionRequest {
-  /** `name`, `name:3` or `name:latest`. */
+  /** `name`, `name:3`, `name:latest` or `name@alias`. */
   readonly model: string;
   /** PNG, JPEG or WebP, 1 to 64. */
   readonly images: readonly Uint8Array[];
@@ -50,7 +52,7 @@ const MAX_IMAGES = 64;
  * of 3x224x224 they take 620 MB.
  */
 const MAX_PENDING_IMAGES = 1024;
-/** How old the answer to "which version is the latest" may be. */
+/** How old the answer to "which version is it" may be. */
 const RESOLVE_TTL_MS = 1_000;
 
 export const createPredictor = (options: PredictorOptions): Predictor => new Predictor(options);
@@ -130,6 +132,11 @@ export class Predictor {
     return this.#models.states();
   }
 
+  /** Lets go of versions that are in no registry any more; to be called now and then. */
+  forgetDeleted(): Promise<void> {
+    return discardDeleted(this.#options, this.#models);
+  }
+
   /** Takes no more requests, answers those under way, then releases every model. */
   close(): Promise<void> {
     this.#closed ??= Promise.allSettled([...this.#underWay]).then(() => this.#models.close());
@@ -194,8 +201,8 @@ export class Predictor {
   }
 
   async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
-    const { objects, threads } = this.#options;
-    const load = () => loadModel({ objects, threads, onBatch: (batch) => this.#recorder.computed(batch) }, version);
+    const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
+    const load = () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model');
     this.#recorder.lookedUp(this.#models.has(version.id));
     const label = `${version.model.name}:${version.version}`;
     return this.#models.acquire(version.id, { label, bytes: modelBytes(version), load });

@@ -126,12 +126,14 @@ function placeIn(parameter: SearchParameter, assignment: Assignment, path: strin
   return `.values.${parameter.values.indexOf(assignment[parameter.path]!)}${path.slice(parameter.path.length)}`;
 }
 
-/** A data set's bare name is its latest version, of which there may be a new one between two trials. */
+/** A bare name is the latest version, of which there may be a new one between two trials, and an alias may move. */
 function withOneMeaning(planned: readonly PlannedTrial[]): PlannedTrial[] {
-  const meanings = new Map<string, Dataset>();
+  const datasets = new Map<string, Dataset>();
+  const weights = new Map<string | undefined, PreparedRun['weights']>();
   return planned.map(({ assignment, run }) => {
-    const dataset = meanings.get(run.config.dataset) ?? run.dataset;
-    meanings.set(run.config.dataset, dataset);
-    return { assignment, run: { ...run, dataset } };
+    const { dataset, initialWeights } = run.config;
+    if (!datasets.has(dataset)) datasets.set(dataset, run.dataset);
+    if (!weights.has(initialWeights)) weights.set(initialWeights, run.weights);
+    return { assignment, run: { ...run, dataset: datasets.get(dataset)!, weights: weights.get(initialWeights) } };
   });
 }

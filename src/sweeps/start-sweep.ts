@@ -7,6 +7,7 @@ import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import { Prisma, type Sweep } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
+import { holdWeightsOf } from '../runs/start-run.js';
 import { queueRuns, recordTrials } from '../runs/trials.js';
 import { normaliseSweep, planTrials, type PlannedTrial, type StartSweepInput, type SweepConfig } from './plan-sweep.js';
 
@@ -43,7 +44,9 @@ async function record(database: Database, config: SweepConfig, trials: readonly 
     return await database.$transaction(async (transaction) => {
       const sweep = await transaction.sweep.create({ data });
       const parent = { sweepId: sweep.id, pauseAfterEpoch: rungs[0] ?? null };
-      return { sweep, runs: await recordTrials(transaction, parent, trials.map(withLine(config, trials.length))) };
+      const runs = await recordTrials(transaction, parent, trials.map(withLine(config, trials.length)));
+      await holdWeightsOf(transaction, trials.map(({ run }) => run), 'input.base.initialWeights');
+      return { sweep, runs };
     }, TRANSACTION);
   } catch (error) {
     const code = error instanceof Prisma.PrismaClientKnownRequestError ? error.code : undefined;

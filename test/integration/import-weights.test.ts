@@ -12,6 +12,7 @@ import { createOneDnnEngine } from '../../src/training/engines/onednn.js';
 import { readVariant } from '../golden/variants/variants.js';
 import { keysIn } from '../helpers/buckets.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { ask, defineTiny, startTiny, untilOver, uploadShapes } from '../helpers/training.js';
 
 /** A network that PyTorch made, with torchvision's names: 3x37x33 images, bottlenecks behind a 7x7 stem. */
@@ -43,11 +44,7 @@ let platform: TestPlatform;
 let bucket: ObjectsConfig;
 beforeAll(async () => {
   platform = await startPlatform({ workers: ['train', 'datasets'], env: { TRAINING_THREADS: '1' } });
-  const { env } = platform;
-  bucket = {
-    endpoint: env['S3_ENDPOINT']!, publicEndpoint: env['S3_ENDPOINT']!, accessKey: env['S3_ACCESS_KEY']!,
-    secretKey: env['S3_SECRET_KEY']!, bucket: env['S3_BUCKET']!, region: 'us-east-1',
-  }; // prettier-ignore
+  bucket = bucketOf(platform);
   await define('torch', variant.definition);
 });
 afterAll(() => platform.stop());
@@ -229,7 +226,7 @@ describe('initialWeights', () => {
     return (await platform.graphql(start, { input })).errors![0]!;
   };
 
-  test('a run goes on from a version of the same network, by reference and by artifact, to the same weights', async () => {
+  test('a run goes on from a version of the same network, by reference, alias and artifact, to the same weights', async () => {
     const first = await untilOver(platform, await startTiny(platform, { epochs: 4 }));
     const artifactsOf = 'query ($id: ID!) { run(id: $id) { version { version artifacts { id kind sha256 } } } }';
     const { run } = await ask(platform, artifactsOf, { id: first.id });
@@ -237,14 +234,18 @@ describe('initialWeights', () => {
     const { id, sha256 } = artifacts.find(({ kind }: { kind: string }) => kind === 'SAFETENSORS');
     const gentle = { epochs: 1, optimizer: { learningRate: 0.001 } };
     const tuned: any[] = []; // eslint-disable-line @typescript-eslint/no-explicit-any -- as in training.ts
-    for (const initialWeights of [`tiny:${version}`, id, sha256])
+    await ask(platform, `mutation { setAlias(model: "tiny", alias: "production", version: ${version}) { name } }`);
+    // A newer version changes nothing of what @production and the bare name mean.
+    await untilOver(platform, await startTiny(platform, { epochs: 1, seed: 9 }));
+    for (const initialWeights of [`tiny:${version}`, id, sha256, 'tiny@production', 'tiny'])
       tuned.push(await untilOver(platform, await startTiny(platform, { ...gentle, initialWeights })));
     expect(linesOf(tuned[0])).toContain(`starts from tiny:${version} (${sha256})`);
     expect(linesOf(tuned[0])).toContain('nothing re-initialised');
     expect(tuned[0].history[0].trainLoss).toBeLessThan(0.7 * first.history[0].trainLoss);
     const weights = tuned.map((run) => run.version.artifacts.find(({ kind }: { kind: string }) => kind === 'SAFETENSORS').sha256);
-    expect(weights[1]).toBe(weights[0]);
-    expect(weights[2]).toBe(weights[0]);
+    expect(new Set(weights).size).toBe(1);
+    expect(linesOf(tuned[4])).toContain(`starts from tiny:${version} (${sha256})`);
+    await ask(platform, 'mutation { removeAlias(model: "tiny", alias: "production") }');
   });
 
   test('another head is drawn anew, the rest is taken from imported weights', async () => {
@@ -283,6 +284,8 @@ describe('initialWeights', () => {
   test.each([
     ['nobody:1', 'NOT_FOUND'],
     ['tiny:999', 'NOT_FOUND'],
+    ['tiny@staging', 'NOT_FOUND'],
+    ['tiny@latest', 'BAD_USER_INPUT'],
     ['0'.repeat(64), 'NOT_FOUND'],
     ['Not A Name', 'BAD_USER_INPUT'],
     ['', 'BAD_USER_INPUT'],

@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createLoaders } from '../../src/graphql/loaders.js';
-import { connectDatabase, type Database } from '../../src/infra/database.js';
-import { createObjectStore } from '../../src/infra/objects.js';
+import type { Database } from '../../src/infra/database.js';
+import type { ObjectStore } from '../../src/infra/objects.js';
 import { publishVersion } from '../../src/registry/publish-version.js';
 import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import { freshName } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { storesOf } from '../helpers/platform-stores.js';
 import { defineSmallModel, publishRandomVersion } from '../helpers/published-version.js';
 import { createDatasetRow } from '../helpers/rows.js';
 
 let platform: TestPlatform;
 let database: Database;
+let objects: ObjectStore;
 beforeAll(async () => {
   platform = await startPlatform();
-  database = connectDatabase(platform.env['DATABASE_URL']!);
+  ({ database, objects } = storesOf(platform));
 });
 afterAll(async () => {
   await database.$disconnect();
@@ -29,14 +31,6 @@ const EVALUATION = {
 
 /** A run that succeeded after 1,000 steps, with what it published. */
 async function finishedRun() {
-  const objects = createObjectStore({
-    endpoint: platform.env['S3_ENDPOINT']!,
-    publicEndpoint: platform.env['S3_ENDPOINT']!,
-    accessKey: platform.env['S3_ACCESS_KEY']!,
-    secretKey: platform.env['S3_SECRET_KEY']!,
-    bucket: platform.env['S3_BUCKET']!,
-    region: 'us-east-1',
-  });
   const model = await defineSmallModel(database, freshName('m-'));
   const dataset = await createDatasetRow(database, { name: freshName('d-'), bytes: 2n ** 40n });
   const rates = { learningRate: 0.1, imagesPerSecond: 500 };

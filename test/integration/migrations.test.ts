@@ -23,6 +23,19 @@ describe('migrateDatabase', () => {
     expect(await schemaDrift(url)).toContain('surprise');
   });
 
+  test('counts on from the version numbers that were given before there was a count', async () => {
+    const url = await freshDatabase({ migrated: false });
+    await migrateDatabase(url, { folder: await migrationsBefore('20261125064100_aliases') });
+    const client = await connect(url);
+    await client.query(`INSERT INTO "Model" (id, name, definition, height, width, channels)
+                        VALUES ('a', 'a', '{}', 8, 8, 1), ('b', 'b', '{}', 8, 8, 1)`);
+    await client.query(`INSERT INTO "ModelVersion" (id, "modelId", version, definition)
+                        VALUES ('1', 'a', 1, '{}'), ('7', 'a', 7, '{}')`);
+    await migrateDatabase(url);
+    const { rows } = await client.query('SELECT id, "lastVersion" FROM "Model" ORDER BY id');
+    expect(rows).toEqual([{ id: 'a', lastVersion: 7 }, { id: 'b', lastVersion: 0 }]);
+  });
+
   test('records what it applied where Prisma looks for it, and applies it once', async () => {
     const url = await freshDatabase({ migrated: false });
     const applied = await migrateDatabase(url);
@@ -102,6 +115,15 @@ async function waitingForAdvisoryLock(client: Awaited<ReturnType<typeof connect>
      WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()`,
   );
   return rows[0].waiting;
+}
+
+/** A copy of the migrations without `name` and what follows it. */
+async function migrationsBefore(name: string): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'residual-migrations-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const filter = (source: string) => path.relative(MIGRATIONS, source) < name;
+  await cp(MIGRATIONS, folder, { recursive: true, filter });
+  return folder;
 }
 
 /** A copy of the migrations with one more. */

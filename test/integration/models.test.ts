@@ -85,7 +85,7 @@ describe('a model', () => {
 
   test('refuses a reference that is none', async () => {
     const { name } = (await platform.graphql(DEFINE, { input: cifar() })).data.defineModel;
-    const { errors } = await platform.graphql('query ($name: String!) { model(name: $name) { version(ref: "v1") { id } } }', { name });
+    const { errors } = await platform.graphql('query ($name: String!) { model(name: $name) { version(ref: "V1") { id } } }', { name });
     expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field: 'ref' });
   });
 });

@@ -38,7 +38,7 @@ describe('a run', () => {
     expect(new Date(run.finishedAt) >= new Date(run.startedAt)).toBe(true);
   });
 
-  it('leaves artifacts whose bytes have the hash that it tells, the same for the same seed', async () => {
+  it('leaves artifacts to download for 15 minutes, by name, with the hash that it tells, the same for the same seed', async () => {
     const runs = await Promise.all([5, 5, 6].map((seed) => startTiny(platform, { seed })));
     const versions = await Promise.all(runs.map(async (id) => (await untilOver(platform, id)).version));
     const hashes = versions.map(({ artifacts }) => artifacts.map(({ sha256 }: { sha256: string }) => sha256));
@@ -47,17 +47,40 @@ describe('a run', () => {
     const kinds = versions[0].artifacts.map(({ kind }: { kind: string }) => kind);
     expect(kinds.toSorted()).toEqual(['ONNX', 'SAFETENSORS', 'TFJS']);
     for (const { kind, sha256, bytes, downloadUrl } of versions[0].artifacts) {
-      const content = Buffer.from(await (await fetch(downloadUrl)).arrayBuffer());
+      const download = await fetch(downloadUrl);
+      expect(new URL(downloadUrl).searchParams.get('X-Amz-Expires')).toBe('900');
+      const ending = { ONNX: 'onnx', SAFETENSORS: 'safetensors', TFJS: 'tfjs.zip' }[kind as string];
+      const fileName = `tiny-${versions[0].version}.${ending}`;
+      expect(download.headers.get('content-disposition')).toBe(`attachment; filename="${fileName}"`);
+      const content = Buffer.from(await download.arrayBuffer());
       expect(content.length).toBe(Number(bytes));
       expect(createHash('sha256').update(content).digest('hex')).toBe(sha256);
       if (kind === 'SAFETENSORS')
         expect([...readSafetensorsIndex(content).tensors.keys()]).toContain('layer1.0.conv1.weight');
       if (kind === 'TFJS') {
-        expect(new URL(downloadUrl).search).toContain('.tfjs.zip');
         const model = await tf.loadLayersModel(await unpackTfjs(content));
         expect(model.outputs[0]!.shape).toEqual([null, CLASS_NAMES.length]);
       }
     }
+  });
+
+  it('is found from its version with its data set and configuration, also behind further versions, and outlives it', async () => {
+    const seeds = [11, 12];
+    const runs: { id: string; version: { version: number; artifacts: { downloadUrl: string }[] } }[] = [];
+    for (const seed of seeds) runs.push(await untilOver(platform, await startTiny(platform, { seed, epochs: 1 })));
+    const lineage = `query ($ref: String!) { model(name: "tiny") { version(ref: $ref) {
+      run { id config status dataset { name version sha256 } } } } dataset(name: "shapes") { sha256 } }`;
+    for (const [index, run] of runs.entries()) {
+      const { model, dataset } = await ask(platform, lineage, { ref: String(run.version.version) });
+      expect(model.version.run).toMatchObject({
+        id: run.id, status: 'SUCCEEDED', config: { model: 'tiny', dataset: 'shapes', epochs: 1, seed: seeds[index] },
+        dataset: { name: 'shapes', version: 1, sha256: dataset.sha256 },
+      }); // prettier-ignore
+    }
+    const [{ id, version }] = runs as [(typeof runs)[number]];
+    await ask(platform, 'mutation ($version: Int!) { deleteVersion(model: "tiny", version: $version) }', { version: version.version });
+    expect(await readRun(platform, id)).toMatchObject({ status: 'SUCCEEDED', version: null, evaluation: { loss: expect.any(Number) } });
+    for (const { downloadUrl } of version.artifacts) expect((await fetch(downloadUrl)).status).toBe(404);
   });
 
   it('is shown as it goes, at once, each second and at its end', async () => {

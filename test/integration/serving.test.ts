@@ -6,8 +6,10 @@ import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { decodeImage } from '../../src/infra/images.js';
 import { createMetrics } from '../../src/infra/metrics.js';
 import { CorruptObjectError, createObjectStore, type ObjectStore } from '../../src/infra/objects.js';
+import { deleteVersion } from '../../src/registry/delete-version.js';
 import { findVersion, listVersions } from '../../src/registry/find-version.js';
 import { resolveVersion } from '../../src/registry/resolve.js';
+import { setAlias } from '../../src/registry/set-alias.js';
 import { modelBytes } from '../../src/serving/load-model.js';
 import { createPredictor, type Predictor, type PredictorOptions } from '../../src/serving/predict.js';
 import { evaluationBatches } from '../../src/training/batches.js';
@@ -184,7 +186,19 @@ describe('a prediction is refused', () => {
     await expect(refusal('dogs')).rejects.toMatchObject(missing('there is no model dogs'));
     await expect(refusal('untrained')).rejects.toMatchObject(missing('model untrained has no versions yet: train it first'));
     await expect(refusal('cats:9')).rejects.toMatchObject(missing('model cats has no version 9; its newest is 1'));
-    await expect(refusal('cats@production')).rejects.toMatchObject({ code: 'BAD_USER_INPUT', field: 'input.model' });
+    await expect(refusal('cats@production')).rejects.toMatchObject(missing('model cats has no alias production; it has none'));
+    await setAlias({ database }, 'cats', 'candidate', 1);
+    await expect(refusal('cats@staging')).rejects.toMatchObject(missing('model cats has no alias staging; it has candidate'));
+  });
+
+  it('as NOT_FOUND where the version was deleted after its reference was looked up and has to be loaded', async () => {
+    const predictor = start({ cacheBytes: modelBytes(await resolveVersion({ database }, 'cats')) });
+    await publish('doomed', 3, 7);
+    const ask = async (model: string) => predictor.predict({ model, images: [await picture(1)], topK: 1 });
+    await ask('doomed');
+    await ask('cats');
+    await deleteVersion({ database, objects }, 'doomed', 1);
+    await expect(ask('doomed')).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'input.model', message: 'doomed:1 was deleted' });
   });
 
   it('where the stored model is corrupt, and nothing stays in memory; the versions before it go on', async () => {
@@ -278,6 +292,7 @@ describe("a model's versions", () => {
     expect((await findVersion({ database }, model.id, '2'))?.version).toBe(2);
     expect((await findVersion({ database }, model.id, 'latest'))?.version).toBe(3);
     expect(await findVersion({ database }, model.id, '4')).toBeNull();
-    await expect(findVersion({ database }, model.id, 'production')).rejects.toMatchObject({ code: 'BAD_USER_INPUT', field: 'ref' });
+    expect(await findVersion({ database }, model.id, 'production')).toBeNull();
+    await expect(findVersion({ database }, model.id, '0')).rejects.toMatchObject({ code: 'BAD_USER_INPUT', field: 'ref' });
   });
 });

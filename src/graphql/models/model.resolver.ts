@@ -9,6 +9,7 @@ import { listRuns } from '../../runs/read-runs.js';
 import { Requires } from '../access/authorise.js';
 import { ConnectionArguments, pageArguments, toConnection } from '../connection.js';
 import type { Context } from '../context.js';
+import { ModelAliasType } from '../registry/alias.type.js';
 import { ModelVersionConnection, ModelVersionType } from '../registry/version.type.js';
 import { TrainingRunConnection } from '../training/run.type.js';
 import { describeArchitecture } from './architecture.resolver.js';
@@ -69,9 +70,14 @@ export class ModelResolver {
   async version(
     @Root() model: Model,
     @Ctx() { services }: Context,
-    @Arg('ref', () => String, { description: 'A number, or latest.' }) ref: string,
+    @Arg('ref', () => String, { description: 'A number, latest, or an alias.' }) ref: string,
   ) {
     return findVersion(services, model.id, ref);
+  }
+
+  @FieldResolver(() => [ModelAliasType], { description: 'By name.' })
+  async aliases(@Root() model: Model, @Ctx() { loaders }: Context) {
+    return loaders.aliases.load(model.id);
   }
 
   @FieldResolver(() => ImageShapeType)

@@ -1,6 +1,9 @@
-import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
-import type { Artifact, ModelVersion } from '../../infra/prisma/client.js';
+import { Arg, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
+import type { ModelVersion } from '../../infra/prisma/client.js';
+import { deleteVersion } from '../../registry/delete-version.js';
+import { Requires } from '../access/authorise.js';
 import type { Context } from '../context.js';
+import type { NamedArtifact } from '../loaders.js';
 import { ModelType } from '../models/model.type.js';
 import { TrainingRunType } from '../training/run.type.js';
 import { ArtifactType, ModelVersionType } from './version.type.js';
@@ -10,6 +13,19 @@ const FILE_ENDINGS = { ONNX: 'onnx', SAFETENSORS: 'safetensors', TFJS: 'tfjs.zip
 
 @Resolver(() => ModelVersionType)
 export class VersionResolver {
+  @Requires('TRAINER')
+  @Mutation(() => Boolean, {
+    description:
+      'Refused while an alias points at it or a run that has not ended starts from it. Its number is not given again.',
+  })
+  async deleteVersion(
+    @Ctx() { services }: Context,
+    @Arg('model', () => String) model: string,
+    @Arg('version', () => Int) version: number,
+  ) {
+    return deleteVersion(services, model, version);
+  }
+
   @FieldResolver(() => ModelType)
   model(@Root() version: ModelVersion, @Ctx() { loaders }: Context) {
     return loaders.model.load(version.modelId);
@@ -18,6 +34,11 @@ export class VersionResolver {
   @FieldResolver(() => TrainingRunType, { nullable: true })
   run(@Root() { runId }: ModelVersion, @Ctx() { loaders }: Context) {
     return runId === null ? null : loaders.run.load(runId);
+  }
+
+  @FieldResolver(() => [String], { description: 'Names of those that point at it.' })
+  async aliases(@Root() version: ModelVersion, @Ctx() { loaders }: Context) {
+    return (await loaders.aliasesOfVersion.load(version.id)).map(({ name }) => name);
   }
 
   @FieldResolver(() => [ArtifactType], {
@@ -38,7 +59,10 @@ export class VersionResolver {
 @Resolver(() => ArtifactType)
 export class ArtifactResolver {
   @FieldResolver(() => String, { description: 'Presigned: works without a key for 15 minutes.' })
-  async downloadUrl(@Root() { sha256, kind }: Artifact, @Ctx() { services }: Context) {
-    return services.objects.presignDownload(sha256, `${sha256.slice(0, 12)}.${FILE_ENDINGS[kind]}`, DOWNLOAD_SECONDS);
+  async downloadUrl(@Root() artifact: NamedArtifact, @Ctx() { services }: Context) {
+    return services.objects.presignDownload(artifact.sha256, fileName(artifact), DOWNLOAD_SECONDS);
   }
 }
+
+const fileName = ({ kind, version: { model, version } }: NamedArtifact) =>
+  `${model.name}-${version}.${FILE_ENDINGS[kind]}`;

@@ -3,7 +3,10 @@ import { Byte } from '../scalars.js';
 
 @InputType()
 export class PredictInput {
-  @Field(() => String, { description: 'name or name:version; a bare name is its latest version.' }) model!: string;
+  @Field(() => String, {
+    description: 'name, name:3, name:latest or name@alias; a bare name is @production if there is one, else latest.',
+  })
+  model!: string;
   @Field(() => [Byte], { description: 'PNG, JPEG or WebP; 1 to 64.' }) images!: Buffer[];
   @Field(() => Int, { defaultValue: 5 }) topK!: number;
 }

@@ -104,7 +104,9 @@ export class StartTrainingInput {
   @Field(() => Int, { defaultValue: 0, description: 'Larger runs first.' }) priority!: number;
   @Field(() => String, {
     nullable: true,
-    description: 'model:version, or an artifact by id or SHA-256, to fine-tune; a differing head is re-initialised.',
+    description:
+      'To fine-tune: a version as in predict (name, name:3, name:latest or name@alias; a bare name is @production if ' +
+      'there is one, else latest), or an artifact by id or SHA-256. A differing head is re-initialised.',
   })
   initialWeights?: string;
   @Field(() => Int, { nullable: true, description: 'A checkpoint after so many steps each, beside one each epoch.' })
