@@ -41,10 +41,11 @@ int withThreads(int threads) {
 
 }  // namespace
 
-Trainer::Trainer(Graph graph, const TensorMap& initial, TrainerOptions options)
+Trainer::Trainer(Graph graph, TensorMap initial, TrainerOptions options)
     : graph_(std::move(graph)), options_(checked(graph_, options)), context_(withThreads(options.threads)),
       parameters_(graph_), optimizer_(options.optimizer, parameters_, options.threads), drops_{options.seed} {
   parameters_.load(initial);
+  initial.clear();  // before the arena is taken
   if (options_.emaDecay > 0) averages_.emplace(graph_, parameters_, options_.emaDecay, options_.threads);
   // Full batches come first and most: plan both kinds now, so that memory is refused or taken before the first step.
   network(Mode::Training, options_.batchSize);

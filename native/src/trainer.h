@@ -31,7 +31,7 @@ class Trainer {
  public:
   /// Plans a training step and an evaluation of `batchSize` images and takes the memory for both.
   /// @throws MemoryError, std::invalid_argument (graph or tensors), std::runtime_error (this CPU cannot)
-  Trainer(Graph graph, const TensorMap& initial, TrainerOptions options);
+  Trainer(Graph graph, TensorMap initial, TrainerOptions options);
   ~Trainer();
 
   /// `images`: `size` x H x W x C; `targets`: of `size` images; 1 <= size <= batchSize.
