@@ -1,30 +1,27 @@
-import { benchLoop } from './loop.js';
-import { benchPrecision } from './precision.js';
-import { benchRecipe } from './recipe.js';
-import { benchRoofline } from './roofline.js';
-import { benchScaling } from './scaling.js';
-import { benchTrain } from './train.js';
-import { benchTrainPeers } from './train-peers.js';
-
-/** `npm run bench -- NAME …`: each bench prints a table and, as its last line, one JSON object. */
-const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
-  train: benchTrain,
-  loop: benchLoop,
-  'train-peers': benchTrainPeers,
-  precision: benchPrecision,
-  recipe: benchRecipe,
-  roofline: benchRoofline,
-  scaling: benchScaling,
+/**
+ * `npm run bench -- NAME …`: each bench prints a table and, as its last line, one JSON object. Each is loaded alone,
+ * since what the others import would count as its memory.
+ */
+const BENCHES: Record<string, () => Promise<(args: string[]) => Promise<void>>> = {
+  train: async () => (await import('./train.js')).benchTrain,
+  loop: async () => (await import('./loop.js')).benchLoop,
+  'train-peers': async () => (await import('./train-peers.js')).benchTrainPeers,
+  precision: async () => (await import('./precision.js')).benchPrecision,
+  recipe: async () => (await import('./recipe.js')).benchRecipe,
+  roofline: async () => (await import('./roofline.js')).benchRoofline,
+  scaling: async () => (await import('./scaling.js')).benchScaling,
 };
 
 const [name, ...args] = process.argv.slice(2);
-const bench = BENCHES[name ?? ''];
-if (!bench) {
+const load = BENCHES[name ?? ''];
+if (!load) {
   console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join('|')} …`);
   process.exitCode = 1;
 } else {
-  await bench(args).catch((error: Error) => {
-    console.error(error.message);
+  try {
+    await (await load())(args);
+  } catch (error) {
+    console.error((error as Error).message);
     process.exitCode = 1;
-  });
+  }
 }
