@@ -15,10 +15,11 @@ const ROOMS = {
   'src/datasets/': { may: ['domain', 'formats', 'infra', 'jobs', 'errors'] },
   'src/registry/': { may: ['models', 'domain', 'formats', 'infra', 'errors'] },
   'src/runs/': { may: ['models', 'datasets', 'registry', 'domain', 'infra', 'jobs', 'errors'] },
+  'src/quantization/': { may: ['registry', 'models', 'datasets', 'domain', 'formats', 'infra', 'jobs', 'errors'] },
   'src/sweeps/': { may: ['runs', 'domain', 'infra', 'jobs', 'errors'] },
   'src/serving/': { may: ['registry', 'domain', 'infra', 'errors'] },
   'src/graphql/': {
-    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'serving', 'domain', 'errors'],
+    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'domain', 'errors'],
     types: ['infra', 'config'],
   },
   'src/local/': { may: ['errors'], types: ['config'] },
@@ -31,8 +32,8 @@ const ROOMS = {
   },
   'workers/': {
     may: [
-      'config', 'infra', 'jobs', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'training', 'formats', 'domain',
-      'errors',
+      'config', 'infra', 'jobs', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'training',
+      'formats', 'domain', 'errors',
     ],
   },
 };
