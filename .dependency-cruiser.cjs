@@ -33,7 +33,7 @@ const ROOMS = {
   'workers/': {
     may: [
       'config', 'infra', 'jobs', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'training',
-      'formats', 'domain', 'errors',
+      'formats', 'serving', 'domain', 'errors',
     ],
   },
 };
@@ -111,6 +111,20 @@ module.exports = {
       comment: 'the API never loads it, and the loop knows engines only by their interface',
       from: { path: '^(src|workers)/', pathNot: '^src/training/engines/onednn\\.ts$' },
       to: { path: '^native/' },
+    },
+    {
+      name: 'a runtime in a worker',
+      severity: 'error',
+      comment: 'only the worker that quantises computes with onnxruntime, and of serving it needs the session alone',
+      from: { path: '^workers/' },
+      to: { path: '^src/serving/', pathNot: '^src/serving/session\\.ts$' },
+    },
+    {
+      name: 'a runtime in a worker that does not quantise',
+      severity: 'error',
+      comment: 'a fault in onnxruntime must not cost a run an attempt',
+      from: { path: '^workers/', pathNot: '^workers/quantize\\.ts$' },
+      to: { path: '^src/serving/' },
     },
     {
       name: 'domain is pure',

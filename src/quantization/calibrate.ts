@@ -8,9 +8,15 @@ import { readImages } from './read-images.js';
 
 export const CALIBRATION_IMAGES = 512;
 
+/** A network cannot be quantised; the message says why. */
+export class CalibrationError extends Error {
+  override readonly name = 'CalibrationError';
+}
+
 /**
  * The range of each activation over training images, by running the float network on them.
  * @param onnx of `encodeOnnx`, its batch norms folded
+ * @throws CalibrationError where an activation is infinite or no number
  */
 export async function calibrate(
   open: OpenOnnx,
@@ -39,6 +45,8 @@ export async function calibrate(
     await network.release();
   }
   const ranges = new Map(values.map((name, value) => [name, { min: least[value]!, max: greatest[value]! }]));
+  for (const [name, { min, max }] of ranges)
+    if (!Number.isFinite(max - min)) throw new CalibrationError(`the values of ${name} lie between ${min} and ${max}`);
   return ranges.set('input', imageRange(normalisation));
 }
 
