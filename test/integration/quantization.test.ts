@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ObjectsConfig } from '../../src/config.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
@@ -143,6 +143,16 @@ describe('quantizeVersion', () => {
     const { artifacts, quantization } = await untilQuantized('tiny', version);
     expect(quantization.status).toBe('SUCCEEDED');
     expect(artifacts.filter(({ kind }: any) => kind === 'ONNX_INT8')).toHaveLength(1);
+  });
+
+  test('whose job was lost, or never queued, is found by its row', async () => {
+    const version = await trainAnother();
+    const { id: versionId } = await database.modelVersion.findFirstOrThrow({ where: { version, model: { name: 'tiny' } } });
+    const { id: datasetId } = await database.dataset.findFirstOrThrow({ where: { name: 'shapes' } });
+    await database.quantization.create({ data: { versionId, datasetId } });
+    const worker = await platform.startWorker('quantize');
+    onTestFinished(() => worker.stop());
+    expect((await untilQuantized('tiny', version)).quantization.status).toBe('SUCCEEDED');
   });
 
   test('that fails says why, and is tried again where it is asked again', async () => {
