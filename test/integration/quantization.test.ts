@@ -207,6 +207,13 @@ describe('quantizeVersion', () => {
     expect(message).toBe('shapes@1 has images of 1x8x8, wide takes 1x16x16');
   });
 
+  test('by one data set is none by another', async () => {
+    const { id: _id, name: _name, ...shapes } = await database.dataset.findFirstOrThrow({ where: { name: 'shapes' } });
+    await database.dataset.create({ data: { ...shapes, name: 'others' } });
+    expect((await quantize('tiny', 1, 'shapes')).errors).toBeUndefined();
+    expect((await quantize('tiny', 1, 'others')).errors![0]!.extensions).toMatchObject({ code: 'CONFLICT', field: 'dataset' });
+  });
+
   test('training starts from float32 weights alone', async () => {
     const input = { model: 'tiny', dataset: 'shapes', batchSize: 16, initialWeights: 'tiny:1#int8' };
     const start = 'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }';
