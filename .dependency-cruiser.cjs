@@ -15,10 +15,11 @@ const ROOMS = {
   'src/datasets/': { may: ['domain', 'formats', 'infra', 'jobs', 'errors'] },
   'src/registry/': { may: ['models', 'domain', 'formats', 'infra', 'errors'] },
   'src/runs/': { may: ['models', 'datasets', 'registry', 'domain', 'infra', 'jobs', 'errors'] },
+  'src/quantization/': { may: ['registry', 'models', 'datasets', 'domain', 'formats', 'infra', 'jobs', 'errors'] },
   'src/sweeps/': { may: ['runs', 'domain', 'infra', 'jobs', 'errors'] },
   'src/serving/': { may: ['registry', 'domain', 'infra', 'errors'] },
   'src/graphql/': {
-    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'serving', 'domain', 'errors'],
+    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'domain', 'errors'],
     types: ['infra', 'config'],
   },
   'src/local/': { may: ['errors'], types: ['config'] },
@@ -31,8 +32,8 @@ const ROOMS = {
   },
   'workers/': {
     may: [
-      'config', 'infra', 'jobs', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'training', 'formats', 'domain',
-      'errors',
+      'config', 'infra', 'jobs', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'training',
+      'formats', 'serving', 'domain', 'errors',
     ],
   },
 };
@@ -110,6 +111,20 @@ module.exports = {
       comment: 'the API never loads it, and the loop knows engines only by their interface',
       from: { path: '^(src|workers)/', pathNot: '^src/training/engines/onednn\\.ts$' },
       to: { path: '^native/' },
+    },
+    {
+      name: 'a runtime in a worker',
+      severity: 'error',
+      comment: 'only the worker that quantises computes with onnxruntime, and of serving it needs the session alone',
+      from: { path: '^workers/' },
+      to: { path: '^src/serving/', pathNot: '^src/serving/session\\.ts$' },
+    },
+    {
+      name: 'a runtime in a worker that does not quantise',
+      severity: 'error',
+      comment: 'a fault in onnxruntime must not cost a run an attempt',
+      from: { path: '^workers/', pathNot: '^workers/quantize\\.ts$' },
+      to: { path: '^src/serving/' },
     },
     {
       name: 'domain is pure',

@@ -96,6 +96,7 @@ async function work(
     database,
     objects,
     events,
+    queue,
     engines: { select: async () => watched } as unknown as EngineSet,
     metrics: createMetrics(),
     log: createLogger('error'),

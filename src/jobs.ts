@@ -25,6 +25,14 @@ export const JOBS = {
     stalledIntervalMs: 3_000,
     maxStalledCount: 3,
   },
+  'quantize-version': {
+    payload: z.object({ v: z.literal(1), versionId: z.string() }),
+    jobId: (payload: { versionId: string }) => `quantize-${payload.versionId}`,
+    lockDurationMs: 6_000,
+    stalledIntervalMs: 3_000,
+    /** Its row counts the attempts that never came back. */
+    maxStalledCount: 20,
+  },
 } as const;
 
 export type JobName = keyof typeof JOBS;

@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   open.add('forgetting', every(6 * RECOVER_EVERY_MS, () => forgetWorkers({ database }), log));
 
   const deps = {
-    database, objects, events, engines, metrics, log,
+    database, objects, events, queue, engines, metrics, log,
     dataDir: config.dataDir,
     workerId: worker.id,
     onRun: (runId: string | null) => (worker.runId = runId),

@@ -17,3 +17,20 @@ export function normalisationTables({ mean, std }: Normalisation): Float32Array 
     }
   return tables;
 }
+
+/**
+ * One image as a network in ONNX takes it.
+ * @param pixels (H, W, C) of 8 bit
+ * @param target (C, H, W)
+ * @param tables of `normalisationTables`
+ */
+export function writeNormalised(pixels: Uint8Array, target: Float32Array, tables: Float32Array): void {
+  const channels = tables.length / 256;
+  const area = target.length / channels;
+  for (let channel = 0; channel < channels; channel++) {
+    const table = tables.subarray(channel * 256, (channel + 1) * 256);
+    const start = channel * area;
+    for (let place = 0, source = channel; place < area; place++, source += channels)
+      target[start + place] = table[pixels[source]!]!;
+  }
+}

@@ -1,10 +1,12 @@
 import { badInput } from '../errors.js';
 
-/** Which version of a model a request means. */
+/** Which version of a model a request means, and which of its networks. */
 export interface Reference {
   readonly model: string;
   /** `preferred`, of a bare name: what the alias `production` points at, or the newest where there is no such alias. */
   readonly version: VersionSelector | 'preferred';
+  /** Its network in eight bits, rather than in float32. */
+  readonly int8?: true;
 }
 
 /** A version's number, counted from 1; the newest there is; or the one that an alias points at. */
@@ -19,11 +21,16 @@ const ALIAS_NAME = /^(?!latest$)[a-z][a-z0-9._-]{0,62}$/;
 const FORMS = 'write name, name:3, name:latest or name@alias';
 
 /**
- * Reads `name`, `name:3`, `name:latest` or `name@alias`.
+ * Reads `name`, `name:3`, `name:latest` or `name@alias`; `#int8` behind any of them means its network in eight bits.
  * @param field dotted path of the argument, for the error
  * @throws BAD_USER_INPUT
  */
 export function parseReference(text: string, field: string): Reference {
+  const hash = text.indexOf('#');
+  if (hash >= 0) {
+    if (text.slice(hash) !== '#int8') throw badInput(field, `"${text}": behind # can only be int8`);
+    return { ...parseReference(text.slice(0, hash), field), int8: true };
+  }
   const [, model, mark, rest] = /^([^:@]*)([:@]?)(.*)$/s.exec(text) as unknown as [string, string, string, string];
   if (!MODEL_NAME.test(model)) throw badInput(field, `"${text}" is no reference to a model; ${FORMS}`);
   if (mark === '') return { model, version: 'preferred' };

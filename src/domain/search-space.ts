@@ -24,6 +24,7 @@ export const TRAINING_FIELDS: Readonly<Record<string, Readonly<Record<string, st
     initialWeights: 'String',
     checkpointEverySteps: 'Int',
     keepCheckpoints: 'Int!',
+    quantize: 'Boolean!',
     tags: '[String!]',
     idempotencyKey: 'String',
   },

@@ -9,6 +9,7 @@
 export const STREAM = {
   initialise: 1, shuffle: 2, augment: 3, drop: 4, sample: 5, search: 6,
   erase: 7, resizedCrop: 8, mix: 9, partner: 10, split: 11,
+  calibration: 12,
 } as const; // prettier-ignore
 export type Stream = (typeof STREAM)[keyof typeof STREAM];
 

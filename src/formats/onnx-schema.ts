@@ -54,7 +54,7 @@ const schema = protobuf.Root.fromJSON({
 /** AttributeProto.AttributeType */
 export const ATTRIBUTE = { float: 1, int: 2, ints: 7 } as const;
 /** TensorProto.DataType */
-export const DATA_TYPE = { float: 1, int64: 7 } as const;
+export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
 
 export interface AttributeProto {
   readonly name: string;

@@ -22,6 +22,10 @@ export function createLoaders(database: Database) {
     sweep: byKey((ids) => database.sweep.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     version: byKey((ids) => database.modelVersion.findMany({ where: { id: { in: ids } } }), (row) => row.id),
     versionOfRun: byKey((ids) => database.modelVersion.findMany({ where: { runId: { in: ids } } }), (row) => row.runId),
+    quantization: byKey(
+      (ids) => database.quantization.findMany({ where: { versionId: { in: ids } } }),
+      (row) => row.versionId,
+    ),
     artifacts: listByKey(
       (ids) =>
         ofOneMoment(

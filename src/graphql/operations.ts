@@ -49,7 +49,7 @@ async function stateOf(check: () => PromiseLike<unknown>): Promise<'ok' | 'unava
 
 /** What is not counted as it happens is looked up when somebody asks; a store that is away leaves the last figures. */
 async function refresh({ queueDepth, trainingImagesPerSecond }: Metrics, { database, queue }: Stores): Promise<void> {
-  for (const name of ['train', 'validate-dataset'] as const) {
+  for (const name of ['train', 'validate-dataset', 'quantize-version'] as const) {
     const counts = await queue.counts(name);
     for (const [state, jobs] of Object.entries(counts)) queueDepth.set({ queue: name, state }, jobs);
   }

@@ -9,6 +9,7 @@ import { ArchitectureResolver } from './models/architecture.resolver.js';
 import { ModelResolver } from './models/model.resolver.js';
 import { AliasResolver } from './registry/alias.resolver.js';
 import { ArtifactResolver, VersionResolver } from './registry/version.resolver.js';
+import { QuantizationResolver, QuantizedVersionResolver } from './registry/quantization.resolver.js';
 import { WeightsResolver } from './registry/weights.resolver.js';
 import { DateTime } from './scalars.js';
 import { PredictionResolver, ServingStatsResolver } from './serving/serving.resolver.js';
@@ -32,6 +33,8 @@ export function createSchema(): GraphQLSchema {
       VersionResolver,
       ArtifactResolver,
       WeightsResolver,
+      QuantizedVersionResolver,
+      QuantizationResolver,
       PredictionResolver,
       ServingStatsResolver,
       ApiKeyResolver,

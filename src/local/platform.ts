@@ -47,6 +47,7 @@ export async function startPlatform(config: StartConfig, report: (line: string) 
       ...trainingWorkers(config.trainingWorkers, options),
       () => startWorker('datasets', options),
       () => startWorker('sweeps', options),
+      () => startWorker('quantize', options),
     ];
     const workers = starts.map((start) => supervise(start, report));
     // Before the API in the list, so after it in the order of stopping; together, or one would take up what another

@@ -3,7 +3,7 @@ import { compiledProgram } from './compiled.js';
 import { freePort } from './free-port.js';
 import { spawnServer, untilReady, type ServerProcess } from './server-process.js';
 
-export type WorkerName = 'train' | 'datasets' | 'sweeps';
+export type WorkerName = 'train' | 'datasets' | 'sweeps' | 'quantize';
 
 export interface ProcessOptions {
   readonly dataDir: string;

@@ -29,6 +29,7 @@ export async function resolveWeights(
   field: string,
 ): Promise<ResolvedWeights> {
   const version = (await versionOfArtifact(database, text, field)) ?? (await resolveVersion({ database }, text, field));
+  if (version.int8) throw badInput(field, 'training starts from float32 weights: leave out #int8');
   const reference = `${version.model.name}:${version.version}`;
   const weights = version.artifacts.find(({ kind }) => kind === 'SAFETENSORS');
   if (!weights) throw badInput(field, `${reference} has no safetensors artifact to start from`);

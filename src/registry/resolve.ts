@@ -4,7 +4,12 @@ import type { Database } from '../infra/database.js';
 import type { Artifact, Model, ModelVersion } from '../infra/prisma/client.js';
 import { wherePreferred, whereSelected } from './select-version.js';
 
-export type ResolvedVersion = ModelVersion & { readonly model: Model; readonly artifacts: Artifact[] };
+export type ResolvedVersion = ModelVersion & {
+  readonly model: Model;
+  readonly artifacts: Artifact[];
+  /** What was asked for is its network in eight bits, which it has. */
+  readonly int8?: true;
+};
 
 /** Aliases that an error names. */
 const MAX_LISTED = 20;
@@ -21,7 +26,14 @@ export async function resolveVersion(
 ): Promise<ResolvedVersion> {
   const reference = parseReference(text, field);
   const found = await findReferenced(database, reference);
-  return found ?? Promise.reject(await explainMissing(database, reference, field));
+  if (!found) throw await explainMissing(database, reference, field);
+  return reference.int8 ? inEightBits(found, field) : found;
+}
+
+function inEightBits(version: ResolvedVersion, field: string): ResolvedVersion {
+  if (version.artifacts.some(({ kind }) => kind === 'ONNX_INT8')) return { ...version, int8: true };
+  const name = `${version.model.name}:${version.version}`;
+  throw notFound(`${name} has no network in eight bits; the mutation quantizeVersion makes one`, field);
 }
 
 /** All of one moment, however aliases move and versions go meanwhile. */

@@ -12,6 +12,8 @@ export interface RunConfig extends Omit<TrainingPlan, 'initialWeights'> {
   /** Left out where there are none but those of epochs. */
   readonly checkpointEverySteps?: number;
   readonly keepCheckpoints: number;
+  /** Left out where it was not asked for, as in rows from before there was such. */
+  readonly quantize?: true;
 }
 
 export const KEPT_CHECKPOINTS = 2;

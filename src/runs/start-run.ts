@@ -33,6 +33,8 @@ export interface StartRunInput extends PlanInput {
   readonly checkpointEverySteps?: number | null | undefined;
   /** The newest so many stay after its end. @default 2 */
   readonly keepCheckpoints?: number | null | undefined;
+  /** Its version is to be quantised once it is published. @default false */
+  readonly quantize?: boolean | null | undefined;
   /** The same key with the same input is the same run. */
   readonly idempotencyKey?: string | null | undefined;
 }
@@ -126,6 +128,7 @@ function normaliseConfig(input: StartRunInput): RunConfig {
     priority,
     tags,
     ...normaliseCheckpoints(input),
+    ...(input.quantize === true && { quantize: true }),
   };
 }
 
@@ -186,7 +189,7 @@ async function resolveInitial(
 /** The row of a run that is not there yet. */
 export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma.TrainingRunCreateManyInput {
   const { model: _model, dataset: _dataset, initialWeights: _weights, priority, tags, ...others } = config;
-  const { checkpointEverySteps, keepCheckpoints, ...rest } = others;
+  const { checkpointEverySteps, keepCheckpoints, quantize = false, ...rest } = others;
   const plan: TrainingPlan = { ...rest, ...(weights && { initialWeights: planned(weights) }) };
   return {
     modelId: model.id,
@@ -197,6 +200,7 @@ export function runRow({ config, model, dataset, weights }: PreparedRun): Prisma
     priority,
     tags: [...tags],
     keepCheckpoints,
+    quantize,
     checkpointEverySteps: checkpointEverySteps ?? null,
   };
 }

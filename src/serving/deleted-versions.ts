@@ -2,7 +2,7 @@ import { notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { findExisting } from '../registry/find-version.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
-import { loadModel, type LoadModelDependencies, type ServedModel } from './load-model.js';
+import { loadModel, servedVersion, type LoadModelDependencies, type ServedModel } from './load-model.js';
 import type { ModelCache } from './model-cache.js';
 
 /** Serving is not told that a version was deleted: it finds out when it loads it, or when it looks. */
@@ -34,6 +34,7 @@ export async function loadUnlessDeleted(
 export async function discardDeleted(deps: Deps, models: ModelCache<ServedModel>): Promise<void> {
   const loaded = models.states().flatMap(({ key, state }) => (state === 'READY' ? key : []));
   if (loaded.length === 0) return;
-  const there = await findExisting(deps, loaded);
-  for (const id of loaded) if (!there.has(id)) models.discard(id, 'the version was deleted');
+  const idOf = (key: string) => servedVersion(key).versionId;
+  const there = await findExisting(deps, loaded.map(idOf));
+  for (const key of loaded) if (!there.has(idOf(key))) models.discard(key, 'the version was deleted');
 }

@@ -46,8 +46,15 @@ export async function loadModel(
 export const modelBytes = (version: ResolvedVersion): number =>
   estimateSessionBytes(Number(onnxArtifact(version).bytes));
 
-function onnxArtifact({ model, version, artifacts }: ResolvedVersion) {
-  const artifact = artifacts.find(({ kind }) => kind === 'ONNX');
-  if (artifact === undefined) throw new Error(`${model.name}:${version} has no ONNX artifact`);
+const INT8 = '#int8';
+/** What a version is known by in memory: its networks in float32 and in eight bits are apart. */
+export const servedKey = ({ id, int8 }: Pick<ResolvedVersion, 'id' | 'int8'>) => (int8 ? `${id}${INT8}` : id);
+/** What `servedKey` was made of. */
+export const servedVersion = (key: string) => ({ versionId: key.replace(INT8, ''), int8: key.endsWith(INT8) });
+
+function onnxArtifact({ model, version, artifacts, int8 }: ResolvedVersion) {
+  const wanted = int8 ? 'ONNX_INT8' : 'ONNX';
+  const artifact = artifacts.find(({ kind }) => kind === wanted);
+  if (artifact === undefined) throw new Error(`${model.name}:${version} has no ${wanted} artifact`);
   return artifact;
 }

@@ -6,7 +6,7 @@ import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
 import type { BatchReport } from './batcher.js';
 import { BriefCache } from './brief-cache.js';
 import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
-import { modelBytes, type ServedModel } from './load-model.js';
+import { modelBytes, servedKey, servedVersion, type ServedModel } from './load-model.js';
 import { ModelCache, type CacheEntryState, type Lease } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
 import { SessionLostError } from './session.js';
@@ -26,7 +26,7 @@ export interface PredictorOptions {
 }
 
 export interface PredictionRequest {
-  /** `name`, `name:3`, `name:latest` or `name@alias`. */
+  /** `name`, `name:3`, `name:latest` or `name@alias`; `#int8` behind it for the network in eight bits. */
   readonly model: string;
   /** PNG, JPEG or WebP, 1 to 64. */
   readonly images: readonly Uint8Array[];
@@ -110,15 +110,15 @@ export class Predictor {
     }
   }
 
-  /** Whether a version answers from memory now. */
-  isCached(versionId: string): boolean {
-    return this.#models.has(versionId);
+  /** Whether a version answers from memory now, in float32 or in eight bits. */
+  isCached(id: string): boolean {
+    return this.#models.has(servedKey({ id })) || this.#models.has(servedKey({ id, int8: true }));
   }
 
   stats(): ServingStats {
     const cachedModels = this.states()
       .filter(({ state }) => state === 'READY')
-      .map(({ key, bytes, lastUsedAt, requests }) => ({ versionId: key, bytes, lastUsedAt, requests }));
+      .map(({ key, bytes, lastUsedAt, requests }) => ({ ...servedVersion(key), bytes, lastUsedAt, requests }));
     return {
       ...this.#recorder.stats(),
       cachedModels,
@@ -172,7 +172,7 @@ export class Predictor {
       return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
     } catch (error) {
       if (!(error instanceof SessionLostError)) throw error;
-      this.#models.discard(version.id, error.message);
+      this.#models.discard(servedKey(version), error.message);
       throw unavailable('the model was lost from memory; the next request loads it again', error);
     } finally {
       lease.release();
@@ -203,9 +203,9 @@ export class Predictor {
   async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
     const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
     const load = () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model');
-    this.#recorder.lookedUp(this.#models.has(version.id));
-    const label = `${version.model.name}:${version.version}`;
-    return this.#models.acquire(version.id, { label, bytes: modelBytes(version), load });
+    this.#recorder.lookedUp(this.#models.has(servedKey(version)));
+    const label = `${version.model.name}:${version.version}${version.int8 ? '#int8' : ''}`;
+    return this.#models.acquire(servedKey(version), { label, bytes: modelBytes(version), load });
   }
 }
 

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { writeNormalised } from '../domain/normalisation.js';
 import { badInput, tooLarge } from '../errors.js';
 import { decodeImage, ImageError, type ImageShape } from '../infra/images.js';
 
@@ -39,7 +40,7 @@ export class Preprocessor {
     const decode = async (image: Uint8Array, index: number) => {
       signal?.throwIfAborted();
       const pixels = await this.#decode(image, input.shape, `${field}.${index}`);
-      writeNormalised(pixels, inputs.subarray(index * imageLength, (index + 1) * imageLength), input);
+      writeNormalised(pixels, inputs.subarray(index * imageLength, (index + 1) * imageLength), input.tables);
     };
     const decoded = await Promise.allSettled(images.map((image, index) => this.#limit(decode, image, index)));
     // The first in the request's order, so that the same request always gives the same error.
@@ -54,16 +55,5 @@ export class Preprocessor {
       if (!(error instanceof ImageError)) throw error;
       throw error.reason === 'too-large' ? tooLarge(error.message, field) : badInput(field, error.message);
     }
-  }
-}
-
-/** (H, W, C) of 8 bit to (C, H, W). */
-function writeNormalised(pixels: Uint8Array, target: Float32Array, { shape: { channels }, tables }: ImageInput): void {
-  const area = target.length / channels;
-  for (let channel = 0; channel < channels; channel++) {
-    const table = tables.subarray(channel * 256, (channel + 1) * 256);
-    const start = channel * area;
-    for (let place = 0, source = channel; place < area; place++, source += channels)
-      target[start + place] = table[pixels[source]!]!;
   }
 }

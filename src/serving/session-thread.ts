@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { needsExactKernels } from './integer-kernels.js';
 
 /**
  * The thread that one `Session` (session.ts) computes in. onnxruntime-node's `run` and `create` return promises and yet
@@ -10,7 +11,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
  */
 
 export type Task =
-  | { readonly kind: 'load'; readonly onnx: Uint8Array; readonly threads: number }
+  | { readonly kind: 'load'; readonly onnx: Uint8Array; readonly threads: number; readonly output: string }
   /** `images`: (size, C, H, W) float32, normalised. */
   | { readonly kind: 'run'; readonly images: Float32Array; readonly size: number }
   | { readonly kind: 'release' };
@@ -20,11 +21,13 @@ export interface Request {
   readonly task: Task;
 }
 
-/** `output` of `run`: probabilities, (size, K). `load` and `release` have none. */
+/** `output` of `run`: (size, K). `load` and `release` have none. */
 export type Reply = { readonly id: number } & ({ readonly output: Float32Array | null } | { readonly error: string });
 
 const port = parentPort!;
 let session: InferenceSession | undefined;
+/** Which of the model's outputs `run` gives. */
+let outputName: string;
 /** [C, H, W] */
 let imageShape: number[] = [];
 
@@ -50,17 +53,19 @@ async function answer({ id, task }: Request): Promise<void> {
 
 async function perform(task: Task): Promise<Float32Array | null> {
   if (task.kind === 'run') return infer(task.images, task.size);
-  await (task.kind === 'load' ? load(task.onnx, task.threads) : session?.release());
+  await (task.kind === 'load' ? load(task) : session?.release());
   return null;
 }
 
-async function load(onnx: Uint8Array, threads: number): Promise<void> {
+async function load({ onnx, threads, output }: Extract<Task, { kind: 'load' }>): Promise<void> {
+  outputName = output;
   session = await InferenceSession.create(onnx, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: 'all',
     // The arena would keep the activations of the largest batch there ever was: 400 MB for ResNet-50 at 32 images.
     enableCpuMemArena: false,
+    extra: { session: { x64quantprecision: needsExactKernels() ? '1' : '0' } },
   });
   const [input] = session.inputMetadata;
   if (input?.isTensor !== true) throw new Error('the model has no input tensor');
@@ -71,9 +76,9 @@ async function load(onnx: Uint8Array, threads: number): Promise<void> {
 
 async function infer(images: Float32Array, size: number): Promise<Float32Array> {
   const input = new Tensor('float32', images, [size, ...imageShape]);
-  const outputs = await session!.run({ input }, ['probabilities']);
+  const outputs = await session!.run({ input }, [outputName]);
   // A copy of its own, since onnxruntime's memory cannot be handed to another thread.
-  return new Float32Array(outputs['probabilities']!.data as Float32Array);
+  return new Float32Array(outputs[outputName]!.data as Float32Array);
 }
 
 function collectGarbage(): void {

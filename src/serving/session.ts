@@ -9,6 +9,11 @@ export class SessionLostError extends Error {
 export interface SessionOptions {
   /** Threads that one batch computes with (onnxruntime's intra-op threads). */
   readonly threads: number;
+  /**
+   * Which of the model's outputs `run` gives.
+   * @default 'probabilities'
+   */
+  readonly output?: string;
 }
 
 interface Waiting {
@@ -32,10 +37,10 @@ export class Session {
    * Loads the model and runs it once, so that the first user does not pay for it.
    * @param onnx the file; where it owns its buffer that is handed over, so do not use it afterwards
    */
-  static async open(onnx: Uint8Array, { threads }: SessionOptions): Promise<Session> {
+  static async open(onnx: Uint8Array, { threads, output = 'probabilities' }: SessionOptions): Promise<Session> {
     const session = new Session();
     try {
-      await session.#ask({ kind: 'load', onnx, threads }, onnx);
+      await session.#ask({ kind: 'load', onnx, threads, output }, onnx);
       return session;
     } catch (error) {
       await session.release();
@@ -51,7 +56,7 @@ export class Session {
 
   /**
    * @param images (size, C, H, W) float32, normalised; where it owns its buffer that is handed over
-   * @returns probabilities, (size, K)
+   * @returns of the output that it was opened for, (size, K)
    * @throws SessionLostError
    */
   async run(images: Float32Array, size: number): Promise<Float32Array> {

@@ -29,6 +29,8 @@ export interface ServingStats {
 
 export interface CachedModelStats {
   readonly versionId: string;
+  /** Its network in eight bits. */
+  readonly int8: boolean;
   readonly bytes: number;
   readonly lastUsedAt: Date;
   /** Since the model was loaded. */

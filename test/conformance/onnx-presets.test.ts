@@ -7,10 +7,13 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PRESET_NAMES, type PresetName } from '../../src/domain/network/definition.js';
 import { countParameters } from '../../src/domain/network/flops.js';
+import { foldBatchNorms } from '../../src/domain/network/fold.js';
 import { graphTensors, type Graph, type TensorMap } from '../../src/domain/network/graph.js';
 import { initialTensors } from '../../src/domain/network/initialise.js';
 import { buildGraph } from '../../src/domain/network/layers.js';
 import { normaliseNetwork } from '../../src/domain/network/normalise.js';
+import { encodeCalibrationOnnx } from '../../src/formats/onnx-calibration.js';
+import { quantizeOnnx } from '../../src/formats/onnx-int8.js';
 import { encodeOnnx } from '../../src/formats/onnx.js';
 
 /** Every preset as ONNX: valid to the `onnx` package's checker (Debian's python3-onnx), and run by onnxruntime. */
@@ -63,9 +66,9 @@ function sharedTensors(graph: Graph): TensorMap {
   return new Map(sizes.map(([name, size]) => [name, values.subarray(0, size)]));
 }
 
-async function check(preset: PresetName, graph: Graph, tensors: TensorMap): Promise<object> {
+async function check(preset: PresetName, onnx: Uint8Array): Promise<object> {
   const file = path.join(folder, `${preset}.onnx`);
-  await writeFile(file, encodeOnnx(graph, tensors, METADATA));
+  await writeFile(file, onnx);
   return checker.ask(file).finally(() => rm(file));
 }
 
@@ -82,7 +85,7 @@ describe.each(PRESET_NAMES)('%s', (preset) => {
   const tensors = isLarge ? sharedTensors(graph) : initialTensors(graph, definition, 1);
 
   it('is ONNX to its own checker, with a batch of any size and all that a server needs to know', async () => {
-    expect(await check(preset, graph, tensors)).toMatchObject({
+    expect(await check(preset, encodeOnnx(graph, tensors, METADATA))).toMatchObject({
       opset: [17],
       inputs: { input: ['batch', 3, SIDE, SIDE] },
       outputs: { logits: ['batch', CLASSES.length], probabilities: ['batch', CLASSES.length] },
@@ -99,5 +102,30 @@ describe.each(PRESET_NAMES)('%s', (preset) => {
     await session.release();
     for (const [index, probability] of one.entries()) expect(three[index]).toBeCloseTo(probability, 4);
     expect(one.reduce((sum, probability) => sum + probability, 0)).toBeCloseTo(1, 4);
+  });
+});
+
+/** One of each structure. */
+const QUANTIZED: PresetName[] = [
+  'RESNET20', 'NOTEBOOK', 'PREACT_RESNET164', 'WIDE_RESNET16_4', 'SE_RESNET18', 'RESNET50D', 'RESNEXT50_32X4D',
+]; // prettier-ignore
+
+it.each(QUANTIZED)('%s in eight bits, and what calibrates it, are ONNX to the same checker', async (preset) => {
+  const { graph } = define(preset);
+  const folded = foldBatchNorms(graph, sharedTensors(graph));
+  const onnx = encodeOnnx(folded.graph, folded.tensors, METADATA);
+  const calibration = encodeCalibrationOnnx(onnx);
+  expect(await check(preset, calibration.onnx)).toMatchObject({
+    outputs: { extremes: ['batch', 2 * calibration.values.length] },
+  });
+  const ranges = new Map([...calibration.values, 'input'].map((value) => [value, { min: -1, max: 2 }]));
+  const int8 = quantizeOnnx(onnx, ranges);
+  expect(int8.length).toBeLessThan(0.35 * onnx.length);
+  expect(await check(preset, int8)).toMatchObject({
+    opset: [17],
+    inputs: { input: ['batch', 3, SIDE, SIDE] },
+    outputs: { logits: ['batch', CLASSES.length], probabilities: ['batch', CLASSES.length] },
+    metadata: { class_names: CLASSES, mean: METADATA.mean, std: METADATA.std, input_shape: [3, SIDE, SIDE] },
+    operators: expect.arrayContaining(['QuantizeLinear', 'DequantizeLinear']),
   });
 });

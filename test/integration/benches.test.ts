@@ -27,6 +27,15 @@ it('bench loop trains a run as a worker does, for as long as it is told', { time
   expect((Number(result.imagesPerSecond) * Number(result.seconds)) / (16 * Number(result.steps))).toBeCloseTo(1, 1);
 });
 
+it('bench int8 sets eight bits beside float32, and says whether they reach their floor', async () => {
+  const result = await bench('int8', 'resnet20', '--threads', '1', '--seconds', '0.1');
+  expect(result).toMatchObject({ threads: 1, accuracy: [], pass: true });
+  const rows = result['rows'] as unknown as Record<'batchSize' | 'float32' | 'int8' | 'ratio', number>[];
+  expect(rows.map(({ batchSize }) => batchSize)).toEqual([1, 32]);
+  for (const { float32, int8, ratio } of rows) expect(ratio).toBeCloseTo(int8 / float32, 1);
+  await expect(bench('int8', 'alexnet')).rejects.toThrow('measured are accuracy, resnet50, resnet20, not alexnet');
+});
+
 it('a bench says what it can do where it is asked for something else', async () => {
   await expect(bench('fly')).rejects.toThrow('usage: npm run bench -- train|loop|train-peers');
   await expect(bench('train', 'alexnet')).rejects.toThrow('MODEL is one of resnet20, ');

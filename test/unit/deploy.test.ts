@@ -78,7 +78,7 @@ const environmentOf = ({ environment = {} }: Service) =>
 describe('docker-compose.yml', () => {
   test('has the API, the workers and the three stores, the GPU worker on demand only', () => {
     expect(Object.keys(compose.services).toSorted()).toEqual(
-      ['api', 'minio', 'postgres', 'redis', 'worker', 'worker-datasets', 'worker-gpu', 'worker-sweeps'],
+      ['api', 'minio', 'postgres', 'redis', 'worker', 'worker-datasets', 'worker-gpu', 'worker-quantize', 'worker-sweeps'],
     );
     expect(services.filter(([, { profiles }]) => profiles).map(([name, { profiles }]) => [name, profiles])).toEqual([
       ['worker-gpu', ['gpu']],

@@ -9,7 +9,7 @@ import type { EventBus } from '../../src/infra/events.js';
 import type { Logger } from '../../src/infra/log.js';
 import type { Metrics } from '../../src/infra/metrics.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
-import { PostponeJob } from '../../src/infra/queue.js';
+import { PostponeJob, type JobQueue } from '../../src/infra/queue.js';
 import { removeFinishedCheckpoints, rewindRun } from '../../src/runs/checkpoints.js';
 import { claimRun, type ClaimedRun } from '../../src/runs/claim-run.js';
 import { cancelOwnedRun, failRun, handBackRun, pauseOwnedRun } from '../../src/runs/finish-run.js';
@@ -33,6 +33,7 @@ export interface WorkerDeps {
   readonly database: Database;
   readonly objects: ObjectStore;
   readonly events: EventBus;
+  readonly queue: Pick<JobQueue, 'enqueue'>;
   readonly engines: EngineSet;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -223,10 +224,13 @@ class Attempt {
   private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
     if (result.stoppedEarly) this.tell(`stopped early: ${result.stoppedEarly}`);
     this.tell(`trained: accuracy ${result.evaluation.accuracy.toFixed(4)}, loss ${result.evaluation.loss.toFixed(4)}`);
-    const { version } = await this.patiently(() =>
+    const { id: versionId, version } = await this.patiently(() =>
       publishRun(this.deps, this.recorder, this.owner, this.run, task, result),
     );
     this.log.info({ version, accuracy: result.evaluation.accuracy }, 'published');
+    if (!this.run.quantize) return;
+    // Its row says what is wanted: with the queue away it is quantised later.
+    await this.deps.queue.enqueue('quantize-version', { v: 1, versionId }).catch(() => undefined);
   }
 
   /** What an attempt that did not come to its end means for the run and for the job. */

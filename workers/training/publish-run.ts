@@ -6,6 +6,7 @@ import type { Database } from '../../src/infra/database.js';
 import { holdObjects, noteIn, storeUntilNamed, takeBackNotes } from '../../src/infra/dropped-objects.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
 import type { ModelVersion } from '../../src/infra/prisma/client.js';
+import { wantQuantization } from '../../src/quantization/want-quantization.js';
 import { publishVersion, type NewVersion } from '../../src/registry/publish-version.js';
 import type { ClaimedRun } from '../../src/runs/claim-run.js';
 import { finishRun } from '../../src/runs/finish-run.js';
@@ -25,7 +26,7 @@ async function storeAndPublish(
   { database, objects }: { readonly database: Database; readonly objects: ObjectStore },
   recorder: RunRecorder,
   owner: Ownership,
-  { modelId, model }: ClaimedRun,
+  { modelId, model, datasetId, quantize }: ClaimedRun,
   { graph, classNames, normalisation }: TrainingTask,
   { step, tensors, evaluation }: Extract<TrainingResult, { outcome: 'finished' }>,
 ): Promise<ModelVersion> {
@@ -55,6 +56,7 @@ async function storeAndPublish(
       evaluation,
       artifacts,
     });
+    if (quantize) await wantQuantization(transaction, { versionId: version.id, datasetId });
     await finishRun(transaction, owner, evaluation);
     await takeBackNotes(transaction, stored);
     return version;

@@ -9,7 +9,7 @@ import { TrainingRunType } from '../training/run.type.js';
 import { ArtifactType, ModelVersionType } from './version.type.js';
 
 const DOWNLOAD_SECONDS = 15 * 60;
-const FILE_ENDINGS = { ONNX: 'onnx', SAFETENSORS: 'safetensors', TFJS: 'tfjs.zip' } as const;
+const FILE_ENDINGS = { ONNX: 'onnx', ONNX_INT8: 'int8.onnx', SAFETENSORS: 'safetensors', TFJS: 'tfjs.zip' } as const;
 
 @Resolver(() => ModelVersionType)
 export class VersionResolver {
@@ -43,8 +43,8 @@ export class VersionResolver {
 
   @FieldResolver(() => [ArtifactType], {
     description:
-      "ONNX; SAFETENSORS by torchvision's names and layouts; TFJS, a .zip of model.json and weights.bin for " +
-      'tf.loadLayersModel, where layers of TensorFlow.js can express the network.',
+      "ONNX; ONNX_INT8 once it is quantised; SAFETENSORS by torchvision's names and layouts; TFJS, a .zip of " +
+      'model.json and weights.bin for tf.loadLayersModel, where layers of TensorFlow.js can express the network.',
   })
   artifacts(@Root() version: ModelVersion, @Ctx() { loaders }: Context) {
     return loaders.artifacts.load(version.id);

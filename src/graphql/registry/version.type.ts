@@ -4,7 +4,7 @@ import { BigIntValue, DateTime } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
 import { EvaluationType } from '../training/run.type.js';
 
-export const ArtifactKindEnum = schemaEnum('ArtifactKind', ['ONNX', 'SAFETENSORS', 'TFJS']);
+export const ArtifactKindEnum = schemaEnum('ArtifactKind', ['ONNX', 'ONNX_INT8', 'SAFETENSORS', 'TFJS']);
 export type ArtifactKind = keyof typeof ArtifactKindEnum;
 
 @ObjectType('Artifact')

@@ -33,6 +33,7 @@ export class LatencyQuantilesType {
 @ObjectType('CachedModel')
 export class CachedModelType {
   @Field(() => ModelVersionType) version!: ModelVersionType;
+  @Field(() => Boolean, { description: 'The network in eight bits.' }) int8!: boolean;
   @Field(() => BigIntValue) bytes!: number;
   @Field(() => DateTime) lastUsedAt!: Date;
   @Field(() => BigIntValue) requests!: number;

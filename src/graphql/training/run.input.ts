@@ -113,6 +113,11 @@ export class StartTrainingInput {
   checkpointEverySteps?: number;
   @Field(() => Int, { defaultValue: 2, description: 'So many stay after the end; until then at least one.' })
   keepCheckpoints!: number;
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: "Quantise its version to eight bits once it is published; see the version's quantization.",
+  })
+  quantize!: boolean;
   @Field(() => [String], { nullable: true }) tags?: string[];
   @Field(() => String, {
     nullable: true,

@@ -14,8 +14,14 @@ describe('a reference to a model', () => {
     expect(parseReference('my.cats_2-x:31', field)).toEqual({ model: 'my.cats_2-x', version: 31 });
   });
 
+  it('means the network in eight bits where #int8 stands behind it', () => {
+    expect(parseReference('cats#int8', field)).toEqual({ model: 'cats', version: 'preferred', int8: true });
+    expect(parseReference('cats@beta#int8', field)).toEqual({ model: 'cats', version: { alias: 'beta' }, int8: true });
+    expect(parseReference('cats:3#int8', field)).toEqual({ model: 'cats', version: 3, int8: true });
+  });
+
   it.each([
-    '', ':3', 'Cats', '-cats', 'ca ts', 'a'.repeat(64),
+    '#int8', 'cats#', 'cats#int4', 'cats#int8#int8', 'cats#int8:3', '', ':3', 'Cats', '-cats', 'ca ts', 'a'.repeat(64),
     'cats:', 'cats:0', 'cats:-1', 'cats:03', 'cats:1.5', 'cats:1e3', 'cats:newest', 'cats:1:2', 'cats:99999999999',
     'cats@', 'cats@latest', 'cats@3', 'cats@Blue', 'cats@a@b', 'cats@a:1', 'cats:1@a', '@a', 'cats@a\n',
   ])(
