@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     database,
     objects,
     metrics,
+    logger,
     cacheBytes: config.serving.cacheBytes,
     threads: config.serving.threads,
     maxPixels: config.images.maxPixels,
