@@ -61,6 +61,8 @@ async function load(onnx: Uint8Array, threads: number): Promise<void> {
     graphOptimizationLevel: 'all',
     // The arena would keep the activations of the largest batch there ever was: 400 MB for ResNet-50 at 32 images.
     enableCpuMemArena: false,
+    // Its threads would turn in a loop between operators and batches, on the cores that decoding and Node.js want.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
   const [input] = session.inputMetadata;
   if (input?.isTensor !== true) throw new Error('the model has no input tensor');
