@@ -35,7 +35,11 @@ const UNREACHABLE: Told = {
   field: undefined,
 };
 
-function formatted(error: unknown, { code, message, field, retryAfterMs }: Told, correlationId?: string): GraphQLFormattedError {
+function formatted(
+  error: unknown,
+  { code, message, field, retryAfterMs }: Told,
+  correlationId?: string,
+): GraphQLFormattedError {
   const extensions = {
     code,
     ...(field !== undefined && { field }),
