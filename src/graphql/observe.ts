@@ -39,10 +39,15 @@ export function observeHttp(observers: Observers): ApolloServerPlugin<Context> {
       willSendResponse: async ({ contextValue, operation, response }) => {
         const errors = response.body.kind === 'single' ? (response.body.singleResult.errors ?? []) : [];
         observe(observers, { context: contextValue, definition: operation, errors });
+        const retryAfterMs = errors[0]?.extensions?.['retryAfterMs'];
+        if (retryAfterMs !== undefined) response.http.headers.set('retry-after', retryAfterSeconds(retryAfterMs));
       },
     }),
   };
 }
+
+/** RFC 9110, section 10.2.3, counts in seconds. */
+const retryAfterSeconds = (milliseconds: unknown) => String(Math.ceil(Number(milliseconds) / 1_000));
 
 /** The name of an operation is its caller's own, of which there is no end; the schema's fields are few. */
 function rootField(definition: OperationDefinitionNode | null | undefined): string {

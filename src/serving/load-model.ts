@@ -1,6 +1,7 @@
+import type { ServingSettings } from '../domain/serving-settings.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
-import { Batcher, type BatchReport } from './batcher.js';
+import { Batcher, type BatchReport, type BatchRules } from './batcher.js';
 import { estimateSessionBytes, Session } from './session.js';
 
 /** A version in memory: its session, and the batcher that feeds it. */
@@ -31,6 +32,7 @@ export async function loadModel(
   const batcher = new Batcher({
     compute: (inputs, size) => session.run(inputs, size),
     imageLength: height * width * channels,
+    ...batchRules(version.model),
     onBatch,
   });
   return {
@@ -41,6 +43,13 @@ export async function loadModel(
     },
   };
 }
+
+/** What a model's settings mean to its batcher. */
+export const batchRules = ({ maxBatch, maxDelayMs, maxQueue }: ServingSettings): BatchRules => ({
+  maxBatchImages: maxBatch,
+  maxDelayMs,
+  maxQueueImages: maxQueue,
+});
 
 /** Memory that `loadModel` will take. */
 export const modelBytes = (version: ResolvedVersion): number =>

@@ -1,13 +1,16 @@
 import { normalisationTables } from '../domain/normalisation.js';
 import { badInput, ResidualError, unavailable } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import { every } from '../infra/every.js';
+import type { Logger } from '../infra/log.js';
 import type { ObjectStore } from '../infra/objects.js';
 import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
 import type { BatchReport } from './batcher.js';
 import { BriefCache } from './brief-cache.js';
 import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
-import { modelBytes, servedKey, servedVersion, type ServedModel } from './load-model.js';
-import { ModelCache, type CacheEntryState, type Lease } from './model-cache.js';
+import { Handover } from './handover.js';
+import { batchRules, modelBytes, servedKey, servedVersion, type ServedModel } from './load-model.js';
+import { ModelCache, type CacheEntryState, type Lease, type LoadReport, type Source } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
 import { SessionLostError } from './session.js';
 import { ServingRecorder, type ServingMetrics, type ServingStats } from './stats.js';
@@ -23,6 +26,7 @@ export interface PredictorOptions {
   /** Width times height above which an image is refused. */
   readonly maxPixels: number;
   readonly metrics: ServingMetrics;
+  readonly logger?: Pick<Logger, 'info' | 'warn'>;
 }
 
 export interface PredictionRequest {
@@ -52,8 +56,10 @@ const MAX_IMAGES = 64;
  * of 3x224x224 they take 620 MB.
  */
 const MAX_PENDING_IMAGES = 1024;
-/** How old the answer to "which version is it" may be. */
+/** How old the answer to "which version is meant, and how is it to be batched" may be. */
 const RESOLVE_TTL_MS = 1_000;
+/** How often references that answer from memory are looked up: before their answers are old, so that nobody waits. */
+const WATCH_MS = 750;
 
 export const createPredictor = (options: PredictorOptions): Predictor => new Predictor(options);
 
@@ -69,6 +75,8 @@ export class Predictor {
   readonly #recorder: ServingRecorder;
   readonly #versions: BriefCache<ResolvedVersion>;
   readonly #models: ModelCache<ServedModel>;
+  readonly #handover: Handover;
+  readonly #stopWatching: () => Promise<void>;
   readonly #preprocessor: Preprocessor;
   readonly #underWay = new Set<Promise<unknown>>();
   #pendingImages = 0;
@@ -81,13 +89,20 @@ export class Predictor {
     this.#models = new ModelCache({
       budgetBytes: options.cacheBytes,
       onEvict: () => this.#recorder.evicted(),
+      onLoad: (load) => this.#loaded(load),
       onChange: ({ bytes, ready }) => {
         options.metrics.cacheBytes.set(bytes);
         options.metrics.cachedModels.set(ready);
       },
     });
+    this.#handover = new Handover({
+      isReady: (version) => this.#models.has(servedKey(version)),
+      fitTogether: (one, other) => modelBytes(one) + modelBytes(other) <= options.cacheBytes,
+      warm: (next, current) => this.#warm(next, current),
+    });
     this.#preprocessor = new Preprocessor(options);
     options.metrics.cacheBudgetBytes.set(options.cacheBytes);
+    this.#stopWatching = every(WATCH_MS, () => this.#watch(), { warn: () => undefined });
   }
 
   /**
@@ -116,12 +131,12 @@ export class Predictor {
   }
 
   stats(): ServingStats {
-    const cachedModels = this.states()
-      .filter(({ state }) => state === 'READY')
-      .map(({ key, bytes, lastUsedAt, requests }) => ({ ...servedVersion(key), bytes, lastUsedAt, requests }));
+    const models = this.states().map(({ key, ...state }) => ({ ...servedVersion(key), ...state }));
     return {
       ...this.#recorder.stats(),
-      cachedModels,
+      models,
+      cachedModels: models.filter(({ state }) => state === 'READY'),
+      pendingImages: this.#pendingImages,
       cacheBytes: this.#models.bytes,
       cacheBudgetBytes: this.#options.cacheBytes,
     };
@@ -139,8 +154,13 @@ export class Predictor {
 
   /** Takes no more requests, answers those under way, then releases every model. */
   close(): Promise<void> {
-    this.#closed ??= Promise.allSettled([...this.#underWay]).then(() => this.#models.close());
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([this.#stopWatching(), ...this.#underWay]);
+    await this.#models.close();
   }
 
   /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
@@ -150,20 +170,27 @@ export class Predictor {
     const pending = this.#pendingImages + count;
     if (pending > MAX_PENDING_IMAGES)
       throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
-    this.#pendingImages = pending;
+    this.#countPending(count);
     try {
       return await this.#answer(request, signal);
     } finally {
-      this.#pendingImages -= count;
+      this.#countPending(-count);
     }
+  }
+
+  #countPending(images: number): void {
+    this.#pendingImages += images;
+    this.#options.metrics.pendingImages.set(this.#pendingImages);
   }
 
   async #answer({ model, images, topK }: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
     const startedAt = performance.now();
-    const version = await this.#versions.get(model);
-    const { lease, inputs } = await this.#prepare(version, images, signal);
+    const wanted = await this.#versions.get(model);
+    const { version, lease, inputs } = await this.#prepare(model, wanted, images, signal);
+    const { batcher } = lease.value;
     try {
-      const result = await lease.value.batcher.run(inputs, images.length, signal);
+      batcher.configure(batchRules(wanted.model));
+      const result = await batcher.run(inputs, images.length, signal);
       const latencyMs = performance.now() - startedAt;
       this.#recorder.answered(images.length, latencyMs, result);
       const predictions = rows(result.outputs, images.length).map((row) => ({
@@ -179,33 +206,89 @@ export class Predictor {
     }
   }
 
-  /** Where the model is not in memory it is loaded while the images are decoded. */
+  /**
+   * Where the model is not in memory it is loaded while the images are decoded.
+   * @returns with the version that answers: `wanted`, or the one before where that is still on its way or is broken
+   */
   async #prepare(
-    version: ResolvedVersion,
+    reference: string,
+    wanted: ResolvedVersion,
     images: readonly Uint8Array[],
     signal: AbortSignal | undefined,
-  ): Promise<{ lease: Lease<ServedModel>; inputs: Float32Array }> {
+  ): Promise<{ version: ResolvedVersion; lease: Lease<ServedModel>; inputs: Float32Array }> {
+    const version = this.#handover.choose(reference, wanted);
     const leasing = this.#lease(version);
     // Awaited once the images are decoded: a failure before that is no unhandled one.
     leasing.catch(() => undefined);
-    try {
-      const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
-      return { inputs, lease: await leasing };
-    } catch (error) {
-      leasing.then(
-        (lease) => lease.release(),
-        () => undefined,
-      );
+    const inputs = await this.#preprocess(version, images, signal).catch((error: unknown) => {
+      leasing.then((lease) => lease.release(), () => undefined);
       throw error;
+    });
+    try {
+      const lease = await leasing;
+      this.#handover.answered(reference, version);
+      return { version, lease, inputs };
+    } catch (error) {
+      const before = this.#handover.refuse(reference, version);
+      if (before === undefined) throw error;
+      return this.#prepare(reference, before, images, signal);
     }
   }
 
+  async #preprocess(
+    version: ResolvedVersion,
+    images: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    const startedAt = performance.now();
+    const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
+    this.#recorder.preprocessed(performance.now() - startedAt);
+    return inputs;
+  }
+
   async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
-    const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
-    const load = () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model');
     this.#recorder.lookedUp(this.#models.has(servedKey(version)));
-    const label = `${version.model.name}:${version.version}${version.int8 ? '#int8' : ''}`;
-    return this.#models.acquire(servedKey(version), { label, bytes: modelBytes(version), load });
+    return this.#models.acquire(servedKey(version), this.#source(version));
+  }
+
+  async #warm(next: ResolvedVersion, current: ResolvedVersion): Promise<void> {
+    const unpin = this.#models.pin(servedKey(current));
+    try {
+      await this.#models.warm(servedKey(next), this.#source(next));
+    } finally {
+      unpin?.();
+    }
+  }
+
+  #source(version: ResolvedVersion): Source<ServedModel> {
+    const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
+    return {
+      label: `${version.model.name}:${version.version}${version.int8 ? '#int8' : ''}`,
+      bytes: modelBytes(version),
+      load: () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model'),
+    };
+  }
+
+  #loaded(load: LoadReport): void {
+    this.#recorder.loaded(load);
+    const { label, error } = load;
+    const loadMs = Math.round(load.loadMs);
+    if (error === undefined) this.#options.logger?.info({ model: label, loadMs }, 'model loaded');
+    else this.#options.logger?.warn({ model: label, loadMs, err: error }, 'model not loaded');
+  }
+
+  /** Begins to load what references have moved to, before anybody asks for it. */
+  async #watch(): Promise<void> {
+    await Promise.all(
+      this.#handover.inMemory.map(async ([reference]) => {
+        try {
+          this.#handover.choose(reference, await this.#versions.refresh(reference));
+        } catch (error) {
+          // Where the database is away there is nothing to do until it is back.
+          if (error instanceof ResidualError && error.code === 'NOT_FOUND') this.#handover.forget(reference);
+        }
+      }),
+    );
   }
 }
 

@@ -65,7 +65,13 @@ async function load({ onnx, threads, output }: Extract<Task, { kind: 'load' }>):
     graphOptimizationLevel: 'all',
     // The arena would keep the activations of the largest batch there ever was: 400 MB for ResNet-50 at 32 images.
     enableCpuMemArena: false,
-    extra: { session: { x64quantprecision: needsExactKernels() ? '1' : '0' } },
+    extra: {
+      session: {
+        x64quantprecision: needsExactKernels() ? '1' : '0',
+        // Its threads would turn in a loop between operators and batches, on the cores that decoding and Node.js want.
+        intra_op: { allow_spinning: '0' },
+      },
+    },
   });
   const [input] = session.inputMetadata;
   if (input?.isTensor !== true) throw new Error('the model has no input tensor');
