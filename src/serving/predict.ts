@@ -1,11 +1,14 @@
 import { normalisationTables } from '../domain/normalisation.js';
 import { badInput, ResidualError, unavailable } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import type { ImageShape } from '../infra/images.js';
 import type { ObjectStore } from '../infra/objects.js';
 import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
+import type { BatchedResult } from './batch.js';
 import type { BatchReport } from './batcher.js';
 import { BriefCache } from './brief-cache.js';
 import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
+import { Explainer } from './explainer.js';
 import { modelBytes, type ServedModel } from './load-model.js';
 import { ModelCache, type CacheEntryState, type Lease } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
@@ -32,17 +35,64 @@ export interface PredictionRequest {
   readonly images: readonly Uint8Array[];
   /** From 1 on; more than there are classes gives all of them. */
   readonly topK: number;
+  /** Whether to draw where the top class was seen. @default false */
+  readonly explain?: boolean;
+}
+
+/** A request for all probabilities: of encoded images, or of a tensor as the network takes it. */
+export interface InferenceRequest {
+  readonly model: string;
+  readonly inputs: EncodedImages | ImageTensor;
+}
+
+export interface EncodedImages {
+  /** Dotted path of the list, for the errors. */
+  readonly field: string;
+  /** PNG, JPEG or WebP, 1 to 64. */
+  readonly images: readonly Uint8Array[];
+}
+
+export interface ImageTensor {
+  /** For the errors. */
+  readonly field: string;
+  /** [N, C, H, W] with N from 1 to 64, as the version's network takes it. */
+  readonly shape: readonly number[];
+  /** Normalised; the batcher may hand the buffer over, so do not use it afterwards. */
+  readonly values: Float32Array;
+}
+
+export interface Inference {
+  readonly version: ResolvedVersion;
+  /** (N, K) as N rows. */
+  readonly probabilities: readonly Float32Array[];
 }
 
 export interface Prediction {
   readonly version: ResolvedVersion;
   /** An entry per image, in the request's order. */
-  readonly predictions: readonly { readonly top: readonly ClassScore[] }[];
-  /** From the call to the answer: resolving, loading, decoding, waiting and computing. */
+  readonly predictions: readonly ImagePrediction[];
+  /** From the call to the answer: resolving, loading, decoding, waiting, computing and drawing. */
   readonly latencyMs: number;
   /** Images in the largest batch that the request had a part in. */
   readonly batchSize: number;
   /** Whether the model was in memory. */
+  readonly cacheHit: boolean;
+}
+
+export interface ImagePrediction {
+  readonly top: readonly ClassScore[];
+  /** PNG: the class activation map of the top class over the image; null where it was not asked for. */
+  readonly explanation: Buffer | null;
+}
+
+interface Computed {
+  readonly version: ResolvedVersion;
+  /** (N) of (K) */
+  readonly probabilities: Float32Array[];
+  /** (N) of (H', W'), where the version's file has class activation maps. */
+  readonly maps: Float32Array[];
+  readonly mapShape: ServedModel['mapShape'];
+  readonly result: BatchedResult;
   readonly cacheHit: boolean;
 }
 
@@ -70,6 +120,7 @@ export class Predictor {
   readonly #versions: BriefCache<ResolvedVersion>;
   readonly #models: ModelCache<ServedModel>;
   readonly #preprocessor: Preprocessor;
+  readonly #explainer: Explainer;
   readonly #underWay = new Set<Promise<unknown>>();
   #pendingImages = 0;
   #closed: Promise<void> | undefined;
@@ -87,6 +138,7 @@ export class Predictor {
       },
     });
     this.#preprocessor = new Preprocessor(options);
+    this.#explainer = new Explainer(options);
     options.metrics.cacheBudgetBytes.set(options.cacheBytes);
   }
 
@@ -97,8 +149,20 @@ export class Predictor {
    *   CorruptObjectError where the stored model is not what was published
    */
   async predict(request: PredictionRequest, signal?: AbortSignal): Promise<Prediction> {
+    return this.#track(() => this.#predict(request, signal), signal);
+  }
+
+  /**
+   * As `predict`, through the same cache and batcher, with all that the network puts out.
+   * @throws as `predict` does, on the fields that the request names
+   */
+  async infer(request: InferenceRequest, signal?: AbortSignal): Promise<Inference> {
+    return this.#track(() => this.#infer(request, signal), signal);
+  }
+
+  async #track<T>(begin: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     if (this.#closed !== undefined) throw unavailable('the server is shutting down');
-    const answer = this.#admit(request, signal);
+    const answer = begin();
     this.#underWay.add(answer);
     try {
       return await answer;
@@ -143,33 +207,69 @@ export class Predictor {
     return this.#closed;
   }
 
+  async #predict(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
+    const { model, images, topK } = request;
+    if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+    const startedAt = performance.now();
+    const computed = await this.#admit({ model, inputs: { field: 'input.images', images } }, signal);
+    const { version, probabilities, result, cacheHit } = computed;
+    const explanations = await this.#explain(request, computed, signal);
+    const latencyMs = performance.now() - startedAt;
+    this.#recorder.answered(images.length, latencyMs, result);
+    const predictions = probabilities.map((row, index) => ({
+      top: topClasses(row, version.classNames, topK),
+      explanation: explanations?.[index] ?? null,
+    }));
+    return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit };
+  }
+
+  async #infer(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Inference> {
+    const startedAt = performance.now();
+    const { version, probabilities, result } = await this.#admit(request, signal);
+    this.#recorder.answered(probabilities.length, performance.now() - startedAt, result);
+    return { version, probabilities };
+  }
+
+  async #explain(
+    { images, explain = false }: PredictionRequest,
+    { version, maps, mapShape }: Computed,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer[] | undefined> {
+    if (!explain) return undefined;
+    if (mapShape === null) throw cannotExplain(version);
+    return this.#explainer.explain(images, { shape: mapShape, maps }, imageInput(version).shape, signal);
+  }
+
   /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
-  async #admit(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    validate(request);
-    const count = request.images.length;
+  async #admit(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Computed> {
+    const count = checkCount(request.inputs);
     const pending = this.#pendingImages + count;
     if (pending > MAX_PENDING_IMAGES)
       throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
     this.#pendingImages = pending;
     try {
-      return await this.#answer(request, signal);
+      return await this.#compute(request, count, signal);
     } finally {
       this.#pendingImages -= count;
     }
   }
 
-  async #answer({ model, images, topK }: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    const startedAt = performance.now();
-    const version = await this.#versions.get(model);
-    const { lease, inputs } = await this.#prepare(version, images, signal);
+  async #compute(request: InferenceRequest, count: number, signal: AbortSignal | undefined): Promise<Computed> {
+    const version = await this.#versions.get(request.model);
+    const prepared = await this.#prepare(version, request.inputs, signal);
+    const { lease } = prepared;
     try {
-      const result = await lease.value.batcher.run(inputs, images.length, signal);
-      const latencyMs = performance.now() - startedAt;
-      this.#recorder.answered(images.length, latencyMs, result);
-      const predictions = rows(result.outputs, images.length).map((row) => ({
-        top: topClasses(row, version.classNames, topK),
-      }));
-      return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
+      const result = await lease.value.batcher.run(prepared.inputs, count, signal);
+      const classes = version.classNames.length;
+      const rows = split(result.outputs, count);
+      return {
+        version,
+        probabilities: rows.map((row) => row.subarray(0, classes)),
+        maps: rows.map((row) => row.subarray(classes)),
+        mapShape: lease.value.mapShape,
+        result,
+        cacheHit: lease.hit,
+      };
     } catch (error) {
       if (!(error instanceof SessionLostError)) throw error;
       this.#models.discard(version.id, error.message);
@@ -182,14 +282,14 @@ export class Predictor {
   /** Where the model is not in memory it is loaded while the images are decoded. */
   async #prepare(
     version: ResolvedVersion,
-    images: readonly Uint8Array[],
+    given: InferenceRequest['inputs'],
     signal: AbortSignal | undefined,
   ): Promise<{ lease: Lease<ServedModel>; inputs: Float32Array }> {
     const leasing = this.#lease(version);
     // Awaited once the images are decoded: a failure before that is no unhandled one.
     leasing.catch(() => undefined);
     try {
-      const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
+      const inputs = await this.#read(version, given, signal);
       return { inputs, lease: await leasing };
     } catch (error) {
       leasing.then(
@@ -198,6 +298,17 @@ export class Predictor {
       );
       throw error;
     }
+  }
+
+  /** (N, C, H, W) */
+  async #read(
+    version: ResolvedVersion,
+    given: InferenceRequest['inputs'],
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    if ('images' in given) return this.#preprocessor.preprocess(given.images, imageInput(version), given.field, signal);
+    checkTensor(given, imageInput(version).shape);
+    return given.values;
   }
 
   async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
@@ -209,11 +320,29 @@ export class Predictor {
   }
 }
 
-function validate({ images, topK }: PredictionRequest): void {
-  if (images.length < 1 || images.length > MAX_IMAGES)
-    throw badInput('input.images', `${images.length} images; a request takes 1 to ${MAX_IMAGES}`);
-  if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+function checkCount(inputs: InferenceRequest['inputs']): number {
+  const count = 'images' in inputs ? inputs.images.length : inputs.shape[0]!;
+  if (!Number.isInteger(count) || count < 1 || count > MAX_IMAGES)
+    throw badInput(inputs.field, `${count} images; a request takes 1 to ${MAX_IMAGES}`);
+  return count;
 }
+
+function checkTensor({ field, shape, values }: ImageTensor, { channels, height, width }: ImageShape): void {
+  const [count = 0, ...image] = shape;
+  const expected = [channels, height, width];
+  if (image.length !== 3 || image.some((size, axis) => size !== expected[axis]))
+    throw badInput(field, `shape [${shape.join(', ')}]; this model takes [N, ${expected.join(', ')}]`);
+  const length = count * channels * height * width;
+  if (values.length !== length)
+    throw badInput(field, `${values.length} values; shape [${shape.join(', ')}] has ${length}`);
+}
+
+const cannotExplain = ({ model, version }: ResolvedVersion) =>
+  badInput(
+    'input.explain',
+    `${model.name}:${version} has no class activation map in its ONNX file, as those have that were published before there ` +
+      'were maps; train or import it again for a version that has',
+  );
 
 const imageInput = ({ model: { height, width, channels }, channelMean, channelStd }: ResolvedVersion) => ({
   shape: { height, width, channels },
@@ -221,7 +350,7 @@ const imageInput = ({ model: { height, width, channels }, channelMean, channelSt
 });
 
 /** (N, K) as N views of (K). */
-function rows(outputs: Float32Array, count: number): Float32Array[] {
+function split(outputs: Float32Array, count: number): Float32Array[] {
   const width = outputs.length / count;
   return Array.from({ length: count }, (_, row) => outputs.subarray(row * width, (row + 1) * width));
 }

@@ -1,5 +1,5 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
-import { BigIntValue, DateTime } from '../scalars.js';
+import { BigIntValue, Byte, DateTime } from '../scalars.js';
 import { ModelVersionType } from '../registry/version.type.js';
 
 @ObjectType('ClassScore')
@@ -12,6 +12,11 @@ export class ClassScoreType {
 @ObjectType('ImagePrediction')
 export class ImagePredictionType {
   @Field(() => [ClassScoreType], { description: 'The likeliest first.' }) top!: ClassScoreType[];
+  @Field(() => Byte, {
+    nullable: true,
+    description: "PNG: what the network saw of the image, under its top class's activation map (yellow: most).",
+  })
+  explanation!: Uint8Array | null;
 }
 
 @ObjectType('Prediction')
