@@ -48,6 +48,9 @@ export const tooLarge = (message: string, field?: string) => new ResidualError('
 export const unavailable = (message: string, cause?: unknown) =>
   new ResidualError('SERVICE_UNAVAILABLE', message, undefined, { cause });
 
+/** `retryAfterMs` as the header `retry-after`, which counts in seconds (RFC 9110, section 10.2.3). */
+export const retryAfterSeconds = (milliseconds: unknown): string => String(Math.ceil(Number(milliseconds) / 1_000));
+
 /** Prisma's, PostgreSQL's and the socket's ways of saying that a server cannot be reached just now. */
 const OUTAGES = new Set([
   ...['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'],

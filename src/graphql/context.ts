@@ -1,7 +1,7 @@
 import { admitRequest } from '../access/admit-request.js';
 import type { ApiKeyVerifier, Caller } from '../access/api-keys.js';
+import { bearerToken } from '../access/bearer-token.js';
 import type { RequestRates } from '../access/request-rates.js';
-import { ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { ObjectStore } from '../infra/objects.js';
@@ -52,11 +52,4 @@ export function createContext(services: Services, authorization: unknown, signal
       return this.caller;
     },
   };
-}
-
-function bearerToken(authorization: unknown): string {
-  const text = typeof authorization === 'string' ? authorization : '';
-  const [, token = ''] = /^\s*(?:bearer\b)?\s*(\S*)/i.exec(text) ?? [];
-  if (token === '') throw new ResidualError('UNAUTHENTICATED', 'send an API key: `authorization: Bearer KEY`');
-  return token;
 }

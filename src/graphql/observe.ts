@@ -1,5 +1,6 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { Kind, type GraphQLFormattedError, type OperationDefinitionNode } from 'graphql';
+import { retryAfterSeconds } from '../errors.js';
 import type { Logger } from '../infra/log.js';
 import type { Metrics } from '../infra/metrics.js';
 import type { Context } from './context.js';
@@ -45,9 +46,6 @@ export function observeHttp(observers: Observers): ApolloServerPlugin<Context> {
     }),
   };
 }
-
-/** RFC 9110, section 10.2.3, counts in seconds. */
-const retryAfterSeconds = (milliseconds: unknown) => String(Math.ceil(Number(milliseconds) / 1_000));
 
 /** The name of an operation is its caller's own, of which there is no end; the schema's fields are few. */
 function rootField(definition: OperationDefinitionNode | null | undefined): string {

@@ -9,7 +9,7 @@ import { gather, newRequest, scatter, type BatchedResult, type Part, type Pendin
  * company, but no request longer than that. A request above `maxBatchImages` is cut into parts, any other stays whole.
  */
 export interface BatcherOptions extends Partial<BatchRules> {
-  /** Computes (size, …) inputs into (size, K) outputs. It is never called again before it has settled. */
+  /** Computes (size, …) inputs into (size, …) outputs. It is never called again before it has settled. */
   readonly compute: (inputs: Float32Array, size: number) => Promise<Float32Array>;
   /** Numbers that make one image. */
   readonly imageLength: number;

@@ -3,10 +3,13 @@ import type { ObjectStore } from '../infra/objects.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
 import { Batcher, type BatchReport, type BatchRules } from './batcher.js';
 import { estimateSessionBytes, Session } from './session.js';
+import type { MapShape } from './session-thread.js';
 
 /** A version in memory: its session, and the batcher that feeds it. */
 export interface ServedModel {
   readonly batcher: Batcher;
+  /** Of the class activation map behind each image's probabilities; null where the version's file has none. */
+  readonly mapShape: MapShape;
   /** Answers what it has taken, then frees the memory. */
   release(): Promise<void>;
 }
@@ -37,6 +40,7 @@ export async function loadModel(
   });
   return {
     batcher,
+    mapShape: session.mapShape,
     release: async () => {
       await batcher.stop();
       await session.release();

@@ -1,17 +1,15 @@
-import { normalisationTables } from '../domain/normalisation.js';
 import { badInput, ResidualError, unavailable } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import { every } from '../infra/every.js';
 import type { Logger } from '../infra/log.js';
 import type { ObjectStore } from '../infra/objects.js';
-import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
-import type { BatchReport } from './batcher.js';
-import { BriefCache } from './brief-cache.js';
-import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
-import { Handover } from './handover.js';
-import { batchRules, modelBytes, servedKey, servedVersion, type ServedModel } from './load-model.js';
-import { ModelCache, type CacheEntryState, type Lease, type LoadReport, type Source } from './model-cache.js';
+import type { ResolvedVersion } from '../registry/resolve.js';
+import type { BatchedResult } from './batch.js';
+import { Explainer } from './explainer.js';
+import { servedVersion, type ServedModel } from './load-model.js';
+import type { CacheEntryState } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
+import { checkTensor, countImages, imageInput, type RequestInputs } from './request-inputs.js';
+import { ServedModels } from './served-models.js';
 import { SessionLostError } from './session.js';
 import { ServingRecorder, type ServingMetrics, type ServingStats } from './stats.js';
 import { topClasses, type ClassScore } from './top-classes.js';
@@ -36,13 +34,27 @@ export interface PredictionRequest {
   readonly images: readonly Uint8Array[];
   /** From 1 on; more than there are classes gives all of them. */
   readonly topK: number;
+  /** Whether to draw where the top class was seen. @default false */
+  readonly explain?: boolean;
+}
+
+/** A request for all probabilities: of encoded images, or of a tensor as the network takes it. */
+export interface InferenceRequest {
+  readonly model: string;
+  readonly inputs: RequestInputs;
+}
+
+export interface Inference {
+  readonly version: ResolvedVersion;
+  /** (N, K) as N rows. */
+  readonly probabilities: readonly Float32Array[];
 }
 
 export interface Prediction {
   readonly version: ResolvedVersion;
   /** An entry per image, in the request's order. */
-  readonly predictions: readonly { readonly top: readonly ClassScore[] }[];
-  /** From the call to the answer: resolving, loading, decoding, waiting and computing. */
+  readonly predictions: readonly ImagePrediction[];
+  /** From the call to the answer: resolving, loading, decoding, waiting, computing and drawing. */
   readonly latencyMs: number;
   /** Images in the largest batch that the request had a part in. */
   readonly batchSize: number;
@@ -50,21 +62,33 @@ export interface Prediction {
   readonly cacheHit: boolean;
 }
 
-const MAX_IMAGES = 64;
+export interface ImagePrediction {
+  readonly top: readonly ClassScore[];
+  /** PNG: the class activation map of the top class over the image; null where it was not asked for. */
+  readonly explanation: Buffer | null;
+}
+
+interface Computed {
+  readonly version: ResolvedVersion;
+  /** (N) of (K) */
+  readonly probabilities: Float32Array[];
+  /** (N) of (H', W'), where the version's file has class activation maps. */
+  readonly maps: Float32Array[];
+  readonly mapShape: ServedModel['mapShape'];
+  readonly result: BatchedResult;
+  readonly cacheHit: boolean;
+}
+
 /**
  * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As inputs
  * of 3x224x224 they take 620 MB.
  */
 const MAX_PENDING_IMAGES = 1024;
-/** How old the answer to "which version is meant, and how is it to be batched" may be. */
-const RESOLVE_TTL_MS = 1_000;
-/** How often references that answer from memory are looked up: before their answers are old, so that nobody waits. */
-const WATCH_MS = 750;
 
 export const createPredictor = (options: PredictorOptions): Predictor => new Predictor(options);
 
 /**
- * From encoded images to classes: resolve → cache → decode → batch → top K.
+ * From encoded images to classes: resolve → handover → cache → decode → batch → top K.
  *
  * Three kinds of threads share the machine: decoding takes libuv's pool (four threads), computing one thread per model
  * in memory with `threads` of onnxruntime's, and the event loop only moves buffers. On two cores, two threads computed
@@ -73,11 +97,9 @@ export const createPredictor = (options: PredictorOptions): Predictor => new Pre
 export class Predictor {
   readonly #options: PredictorOptions;
   readonly #recorder: ServingRecorder;
-  readonly #versions: BriefCache<ResolvedVersion>;
-  readonly #models: ModelCache<ServedModel>;
-  readonly #handover: Handover;
-  readonly #stopWatching: () => Promise<void>;
+  readonly #models: ServedModels;
   readonly #preprocessor: Preprocessor;
+  readonly #explainer: Explainer;
   readonly #underWay = new Set<Promise<unknown>>();
   #pendingImages = 0;
   #closed: Promise<void> | undefined;
@@ -85,24 +107,9 @@ export class Predictor {
   constructor(options: PredictorOptions) {
     this.#options = options;
     this.#recorder = new ServingRecorder(options.metrics);
-    this.#versions = new BriefCache(RESOLVE_TTL_MS, (reference) => resolveVersion(options, reference, 'input.model'));
-    this.#models = new ModelCache({
-      budgetBytes: options.cacheBytes,
-      onEvict: () => this.#recorder.evicted(),
-      onLoad: (load) => this.#loaded(load),
-      onChange: ({ bytes, ready }) => {
-        options.metrics.cacheBytes.set(bytes);
-        options.metrics.cachedModels.set(ready);
-      },
-    });
-    this.#handover = new Handover({
-      isReady: (version) => this.#models.has(servedKey(version)),
-      fitTogether: (one, other) => modelBytes(one) + modelBytes(other) <= options.cacheBytes,
-      warm: (next, current) => this.#warm(next, current),
-    });
+    this.#models = new ServedModels({ ...options, recorder: this.#recorder });
     this.#preprocessor = new Preprocessor(options);
-    options.metrics.cacheBudgetBytes.set(options.cacheBytes);
-    this.#stopWatching = every(WATCH_MS, () => this.#watch(), { warn: () => undefined });
+    this.#explainer = new Explainer(options);
   }
 
   /**
@@ -112,8 +119,20 @@ export class Predictor {
    *   CorruptObjectError where the stored model is not what was published
    */
   async predict(request: PredictionRequest, signal?: AbortSignal): Promise<Prediction> {
+    return this.#track(() => this.#predict(request, signal), signal);
+  }
+
+  /**
+   * As `predict`, through the same cache and batcher, with all that the network puts out.
+   * @throws as `predict` does, on the fields that the request names
+   */
+  async infer(request: InferenceRequest, signal?: AbortSignal): Promise<Inference> {
+    return this.#track(() => this.#infer(request, signal), signal);
+  }
+
+  async #track<T>(begin: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     if (this.#closed !== undefined) throw unavailable('the server is shutting down');
-    const answer = this.#admit(request, signal);
+    const answer = begin();
     this.#underWay.add(answer);
     try {
       return await answer;
@@ -127,7 +146,7 @@ export class Predictor {
 
   /** Whether a version answers from memory now, in float32 or in eight bits. */
   isCached(id: string): boolean {
-    return this.#models.has(servedKey({ id })) || this.#models.has(servedKey({ id, int8: true }));
+    return this.#models.has({ id }) || this.#models.has({ id, int8: true });
   }
 
   stats(): ServingStats {
@@ -142,37 +161,64 @@ export class Predictor {
     };
   }
 
-  /** Versions in memory, on their way in or out, and those that failed to load, by id and with the reason. */
+  /** Versions in memory, on their way in or out, and those that failed to load, by `servedKey` and with the reason. */
   states(): CacheEntryState[] {
     return this.#models.states();
   }
 
   /** Lets go of versions that are in no registry any more; to be called now and then. */
   forgetDeleted(): Promise<void> {
-    return discardDeleted(this.#options, this.#models);
+    return this.#models.forgetDeleted();
   }
 
   /** Takes no more requests, answers those under way, then releases every model. */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= Promise.allSettled([...this.#underWay]).then(() => this.#models.close());
     return this.#closed;
   }
 
-  async #close(): Promise<void> {
-    await Promise.allSettled([this.#stopWatching(), ...this.#underWay]);
-    await this.#models.close();
+  async #predict(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
+    const { model, images, topK } = request;
+    if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+    const startedAt = performance.now();
+    const computed = await this.#admit({ model, inputs: { field: 'input.images', images } }, signal);
+    const { version, probabilities, result, cacheHit } = computed;
+    const explanations = await this.#explain(request, computed, signal);
+    const latencyMs = performance.now() - startedAt;
+    this.#recorder.answered(images.length, latencyMs, result);
+    const predictions = probabilities.map((row, index) => ({
+      top: topClasses(row, version.classNames, topK),
+      explanation: explanations?.[index] ?? null,
+    }));
+    return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit };
+  }
+
+  async #infer(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Inference> {
+    const startedAt = performance.now();
+    const { version, probabilities, result } = await this.#admit(request, signal);
+    this.#recorder.answered(probabilities.length, performance.now() - startedAt, result);
+    return { version, probabilities };
+  }
+
+  async #explain(
+    { images, explain = false }: PredictionRequest,
+    { version, maps, mapShape }: Computed,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer[] | undefined> {
+    if (!explain) return undefined;
+    if (mapShape === null) throw cannotExplain(version);
+    return this.#explainer.explain(images, { shape: mapShape, maps }, imageInput(version).shape, signal);
   }
 
   /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
-  async #admit(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    validate(request);
-    const count = request.images.length;
+  async #admit(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Computed> {
+    const count = countImages(request.inputs);
     const pending = this.#pendingImages + count;
     if (pending > MAX_PENDING_IMAGES)
       throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
     this.#countPending(count);
     try {
-      return await this.#answer(request, signal);
+      return await this.#compute(request, count, signal);
     } finally {
       this.#countPending(-count);
     }
@@ -183,128 +229,60 @@ export class Predictor {
     this.#options.metrics.pendingImages.set(this.#pendingImages);
   }
 
-  async #answer({ model, images, topK }: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    const startedAt = performance.now();
-    const wanted = await this.#versions.get(model);
-    const { version, lease, inputs } = await this.#prepare(model, wanted, images, signal);
-    const { batcher } = lease.value;
+  async #compute(
+    { model, inputs }: InferenceRequest,
+    count: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Computed> {
+    const served = await this.#models.lease(model, (version) => this.#read(version, inputs, signal));
+    const { version, lease, prepared } = served;
+    const { batcher, mapShape } = lease.value;
     try {
-      batcher.configure(batchRules(wanted.model));
-      const result = await batcher.run(inputs, images.length, signal);
-      const latencyMs = performance.now() - startedAt;
-      this.#recorder.answered(images.length, latencyMs, result);
-      const predictions = rows(result.outputs, images.length).map((row) => ({
-        top: topClasses(row, version.classNames, topK),
-      }));
-      return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
+      const result = await batcher.run(prepared, count, signal);
+      const classes = version.classNames.length;
+      const rows = split(result.outputs, count);
+      return {
+        version,
+        probabilities: rows.map((row) => row.subarray(0, classes)),
+        maps: rows.map((row) => row.subarray(classes)),
+        mapShape,
+        result,
+        cacheHit: lease.hit,
+      };
     } catch (error) {
       if (!(error instanceof SessionLostError)) throw error;
-      this.#models.discard(servedKey(version), error.message);
+      this.#models.discard(version, error.message);
       throw unavailable('the model was lost from memory; the next request loads it again', error);
     } finally {
       lease.release();
     }
   }
 
-  /**
-   * Where the model is not in memory it is loaded while the images are decoded.
-   * @returns with the version that answers: `wanted`, or the one before where that is still on its way or is broken
-   */
-  async #prepare(
-    reference: string,
-    wanted: ResolvedVersion,
-    images: readonly Uint8Array[],
-    signal: AbortSignal | undefined,
-  ): Promise<{ version: ResolvedVersion; lease: Lease<ServedModel>; inputs: Float32Array }> {
-    const version = this.#handover.choose(reference, wanted);
-    const leasing = this.#lease(version);
-    // Awaited once the images are decoded: a failure before that is no unhandled one.
-    leasing.catch(() => undefined);
-    const inputs = await this.#preprocess(version, images, signal).catch((error: unknown) => {
-      leasing.then((lease) => lease.release(), () => undefined);
-      throw error;
-    });
-    try {
-      const lease = await leasing;
-      this.#handover.answered(reference, version);
-      return { version, lease, inputs };
-    } catch (error) {
-      const before = this.#handover.refuse(reference, version);
-      if (before === undefined) throw error;
-      return this.#prepare(reference, before, images, signal);
+  /** (N, C, H, W) */
+  async #read(version: ResolvedVersion, given: RequestInputs, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const input = imageInput(version);
+    if (!('images' in given)) {
+      checkTensor(given, input.shape);
+      return given.values;
     }
-  }
-
-  async #preprocess(
-    version: ResolvedVersion,
-    images: readonly Uint8Array[],
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array> {
     const startedAt = performance.now();
-    const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
+    const inputs = await this.#preprocessor.preprocess(given.images, input, given.field, signal);
     this.#recorder.preprocessed(performance.now() - startedAt);
     return inputs;
   }
-
-  async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
-    this.#recorder.lookedUp(this.#models.has(servedKey(version)));
-    return this.#models.acquire(servedKey(version), this.#source(version));
-  }
-
-  async #warm(next: ResolvedVersion, current: ResolvedVersion): Promise<void> {
-    const unpin = this.#models.pin(servedKey(current));
-    try {
-      await this.#models.warm(servedKey(next), this.#source(next));
-    } finally {
-      unpin?.();
-    }
-  }
-
-  #source(version: ResolvedVersion): Source<ServedModel> {
-    const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
-    return {
-      label: `${version.model.name}:${version.version}${version.int8 ? '#int8' : ''}`,
-      bytes: modelBytes(version),
-      load: () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model'),
-    };
-  }
-
-  #loaded(load: LoadReport): void {
-    this.#recorder.loaded(load);
-    const { label, error } = load;
-    const loadMs = Math.round(load.loadMs);
-    if (error === undefined) this.#options.logger?.info({ model: label, loadMs }, 'model loaded');
-    else this.#options.logger?.warn({ model: label, loadMs, err: error }, 'model not loaded');
-  }
-
-  /** Begins to load what references have moved to, before anybody asks for it. */
-  async #watch(): Promise<void> {
-    await Promise.all(
-      this.#handover.inMemory.map(async ([reference]) => {
-        try {
-          this.#handover.choose(reference, await this.#versions.refresh(reference));
-        } catch (error) {
-          // Where the database is away there is nothing to do until it is back.
-          if (error instanceof ResidualError && error.code === 'NOT_FOUND') this.#handover.forget(reference);
-        }
-      }),
-    );
-  }
 }
 
-function validate({ images, topK }: PredictionRequest): void {
-  if (images.length < 1 || images.length > MAX_IMAGES)
-    throw badInput('input.images', `${images.length} images; a request takes 1 to ${MAX_IMAGES}`);
-  if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+function cannotExplain({ model, version, int8 }: ResolvedVersion): ResidualError {
+  const why = int8
+    ? `${model.name}:${version}#int8 has no class activation map, as no network in eight bits has; ask its network in ` +
+      'float32, without #int8'
+    : `${model.name}:${version} has no class activation map in its ONNX file, as those have that were published before ` +
+      'there were maps; train or import it again for a version that has';
+  return badInput('input.explain', why);
 }
-
-const imageInput = ({ model: { height, width, channels }, channelMean, channelStd }: ResolvedVersion) => ({
-  shape: { height, width, channels },
-  tables: normalisationTables({ mean: channelMean, std: channelStd }),
-});
 
 /** (N, K) as N views of (K). */
-function rows(outputs: Float32Array, count: number): Float32Array[] {
+function split(outputs: Float32Array, count: number): Float32Array[] {
   const width = outputs.length / count;
   return Array.from({ length: count }, (_, row) => outputs.subarray(row * width, (row + 1) * width));
 }

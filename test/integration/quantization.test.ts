@@ -108,6 +108,18 @@ describe('a run that was started with quantize: true', () => {
   });
 });
 
+test('a network in eight bits has no class activation map: explain is refused with what to do, and drawn without #int8', async () => {
+  const { images } = await pictures(1);
+  const explain = 'query ($input: PredictInput!) { predict(input: $input) { predictions { explanation } } }';
+  const asked = (model: string) =>
+    platform.graphql(explain, { input: { model, images: [images[0]!.toString('base64')], explain: true } });
+  expect((await asked('tiny:1#int8')).errors![0]).toMatchObject({
+    message: expect.stringMatching(/^tiny:1#int8 has no class activation map, .* without #int8$/),
+    extensions: { code: 'BAD_USER_INPUT', field: 'input.explain' },
+  });
+  expect((await asked('tiny:1')).data.predict.predictions[0].explanation).toEqual(expect.any(String));
+});
+
 describe('quantizeVersion', () => {
   test('makes of a version without eight bits one with, however often it is asked', async () => {
     const version = await trainAnother();

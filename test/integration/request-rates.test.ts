@@ -46,6 +46,25 @@ test('the limit is of the key: another is served meanwhile', async () => {
   expect((await send(other)).errors).toBeUndefined();
 });
 
+test('the Open Inference Protocol counts by the same bucket, and says 429 with when to come again', async () => {
+  const key = await platform.createKey('VIEWER');
+  const ask = () => fetch(new URL('/v2/models/none', platform.url), { headers: { authorization: `Bearer ${key}` } });
+  const [answers, operations] = await Promise.all([
+    Promise.all(Array.from({ length: 40 }, ask)),
+    Promise.all(Array.from({ length: 10 }, () => send(key))),
+  ]);
+  const found = answers.filter(({ status }) => status === 404).length;
+  const admitted = found + operations.filter(({ errors }) => errors === undefined).length;
+  expect(admitted).toBeGreaterThanOrEqual(20);
+  expect(admitted).toBeLessThanOrEqual(30);
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused).toHaveLength(answers.length - found);
+  for (const response of refused) {
+    expect(response.headers.get('retry-after')).toBe('1');
+    expect(await response.json()).toEqual({ error: expect.stringMatching(/^this key sends more than 10 requests a second/) });
+  }
+});
+
 test('a request of many fields counts once, and is refused as a whole', async () => {
   const key = await platform.createKey('VIEWER');
   const many = `{ ${Array.from({ length: 15 }, (_, index) => `a${index}: queueStats { waiting }`).join(' ')} }`;

@@ -1,7 +1,7 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
 import type { CacheState } from '../../serving/model-cache.js';
 import { ModelVersionType } from '../registry/version.type.js';
-import { BigIntValue, DateTime } from '../scalars.js';
+import { BigIntValue, Byte, DateTime } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
 
 export const ServedStateEnum = schemaEnum('ServedState', ['LOADING', 'READY', 'RELEASING', 'FAILED']);
@@ -16,6 +16,11 @@ export class ClassScoreType {
 @ObjectType('ImagePrediction')
 export class ImagePredictionType {
   @Field(() => [ClassScoreType], { description: 'The likeliest first.' }) top!: ClassScoreType[];
+  @Field(() => Byte, {
+    nullable: true,
+    description: "PNG: what the network saw of the image, under its top class's activation map (yellow: most).",
+  })
+  explanation!: Uint8Array | null;
 }
 
 @ObjectType('Prediction')
