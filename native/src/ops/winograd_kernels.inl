@@ -267,51 +267,58 @@ void transformOutput(const OutputArguments& a) {
   });
 }
 
-RESIDUAL_INLINE Floats multiplyAdd(float, Word a, Words b, Floats sum) {
-  return (Floats)_mm512_fmadd_ps((__m512)_mm512_set1_epi32(static_cast<int>(a)), (__m512)b, (__m512)sum);
+RESIDUAL_INLINE Floats multiplyAdd(float, Words a, Words b, Floats sum) {
+  return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
 }
 #ifdef RESIDUAL_NATIVE_BFLOAT16
-RESIDUAL_INLINE Floats multiplyAdd(bfloat16, Word a, Words b, Floats sum) {
-  return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)b);
+RESIDUAL_INLINE Floats multiplyAdd(bfloat16, Words a, Words b, Floats sum) {
+  return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 #endif
 
-/// kBlockRows rows and `kVectors` times 16 columns of one plane's product, in registers.
-template <class T, int64_t kVectors>
+RESIDUAL_INLINE Words everywhere(Word word) { return (Words)_mm512_set1_epi32(static_cast<int>(word)); }
+
+/// `kRows` rows and `kVectors` times 16 columns of one plane's product, in registers.
+template <class T, int64_t kRows, int64_t kVectors>
 RESIDUAL_INLINE void multiplyBlock(const MultiplyArguments& m, const Word* a, const Word* b, int64_t bRowStride, float* product) {
-  Floats sums[kBlockRows][kVectors] = {};
+  Floats sums[kRows][kVectors] = {};
   const int64_t rowStride = m.aRowStride, depthStride = m.aDepthStride;
   if (m.accumulate)
-#pragma GCC unroll 8
-    for (int64_t r = 0; r < kBlockRows; ++r)
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
       for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = load(product + r * m.productRowStride + v * kLanes);
   for (int64_t d = 0; d < m.depth; ++d, a += depthStride, b += bRowStride) {
     Words columns[kVectors];
     __builtin_memcpy(columns, b, sizeof columns);
-#pragma GCC unroll 8
-    for (int64_t r = 0; r < kBlockRows; ++r)
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
-      for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = multiplyAdd(T{}, a[r * rowStride], columns[v], sums[r][v]);
+      for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = multiplyAdd(T{}, everywhere(a[r * rowStride]), columns[v], sums[r][v]);
   }
-#pragma GCC unroll 8
-  for (int64_t r = 0; r < kBlockRows; ++r)
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
     for (int64_t v = 0; v < kVectors; ++v) store(product + r * m.productRowStride + v * kLanes, sums[r][v]);
 }
 
 /// As above for one vector of columns and so small a depth that all of `b` stays in registers: each row is a chain of
-/// products, and many rows are under way at once.
+/// products, and many rows are under way at once. There is a word of `a` to be spread for each product, more than a CPU can
+/// load: half of them come out of a register.
 template <class T, int64_t kDepth>
 RESIDUAL_INLINE void multiplyRows(const MultiplyArguments& m, const Word* a, const Word* b, float* product) {
   Words columns[kDepth];
   __builtin_memcpy(columns, b, sizeof columns);
   for (int64_t row = 0; row < m.rows; ++row, a += m.aRowStride, product += m.productRowStride) {
+    const auto* const whole = reinterpret_cast<const __m256i*>(a);
+    const __m512i words = kDepth > 8 ? _mm512_loadu_si512(whole) : _mm512_castsi256_si512(_mm256_loadu_si256(whole));
     Floats even = {}, odd = {};
 #pragma GCC unroll 16
-    for (int64_t d = 0; d < kDepth; d += 2) {
-      even = multiplyAdd(T{}, a[d], columns[d], even);
-      odd = multiplyAdd(T{}, a[d + 1], columns[d + 1], odd);
+    for (int64_t d = 0; d < kDepth; ++d) {
+      const Words word = d < kDepth / 2 ? everywhere(a[d])
+                                        : (Words)_mm512_permutexvar_epi32((__m512i)everywhere(static_cast<Word>(d)), words);
+      Floats& sum = d % 2 ? odd : even;
+      sum = multiplyAdd(T{}, word, columns[d], sum);
     }
     store(product, even + odd);
   }
@@ -329,14 +336,19 @@ void multiply(const MultiplyArguments& m) {
           multiplyRows<T, kShallow>(m, m.a + plane * m.aPlaneStride, b, m.product + plane * m.productPlaneStride + column);
           continue;
         }
-        for (int64_t row = 0; row < m.rows; row += kBlockRows) {
+        const int64_t bRowStride = m.panels ? wide : m.bRowStride;
+        // Of a narrow panel twice as many rows: so many sums hide the latency of their additions.
+        for (int64_t row = 0, taken; row < m.rows; row += taken) {
           const Word* const a = m.a + plane * m.aPlaneStride + row * m.aRowStride;
           float* const product = m.product + plane * m.productPlaneStride + row * m.productRowStride + column;
-          const int64_t bRowStride = m.panels ? wide : m.bRowStride;
+          const bool tall = wide < kPanel && row + kBlockRows < m.rows;
+          taken = tall ? 2 * kBlockRows : kBlockRows;
           if (wide == kPanel)
-            multiplyBlock<T, 2>(m, a, b, bRowStride, product);
+            multiplyBlock<T, kBlockRows, 2>(m, a, b, bRowStride, product);
+          else if (tall)
+            multiplyBlock<T, 2 * kBlockRows, 1>(m, a, b, bRowStride, product);
           else
-            multiplyBlock<T, 1>(m, a, b, bRowStride, product);
+            multiplyBlock<T, kBlockRows, 1>(m, a, b, bRowStride, product);
         }
       }
   });
