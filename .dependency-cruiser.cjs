@@ -21,8 +21,8 @@ const ROOMS = {
   'src/open-inference/': { may: ['access', 'registry', 'serving', 'errors'], types: ['infra', 'config'] },
   'src/graphql/': {
     may: [
-      'access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'open-inference', 'domain',
-      'errors',
+      'access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'open-inference',
+      'domain', 'errors',
     ],
     types: ['infra', 'config'],
   },

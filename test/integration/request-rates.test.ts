@@ -34,8 +34,10 @@ test('a key sends twice its rate at once and its rate from then on; more is RATE
     expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: expect.any(Number) } }]);
     expect(retryAfter).toBe('1');
   }
-  const { errors } = refused.at(-1)!;
-  await sleep(errors![0]!.extensions['retryAfterMs'] as number);
+  // Of the burst itself another may have taken what one was told to wait for.
+  let last = await send(key);
+  while (last.errors === undefined) last = await send(key);
+  await sleep(last.errors[0]!.extensions['retryAfterMs'] as number);
   expect((await send(key)).errors).toBeUndefined();
 });
 
