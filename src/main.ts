@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiKeyVerifier, ensureAdminKey } from './access/api-keys.js';
+import { RequestRates } from './access/request-rates.js';
 import { readConfig } from './config.js';
 import { isOutage } from './errors.js';
 import { createServer } from './graphql/server.js';
@@ -36,12 +37,14 @@ async function main(): Promise<void> {
     database,
     objects,
     metrics,
+    logger,
     cacheBytes: config.serving.cacheBytes,
     threads: config.serving.threads,
     maxPixels: config.images.maxPixels,
   });
 
-  const services = { database, objects, queue, events, predictor, keys, dataDir: config.dataDir };
+  const rates = new RequestRates(config.http.requestsPerSecondPerKey);
+  const services = { database, objects, queue, events, predictor, keys, rates, dataDir: config.dataDir };
   const server = await createServer({ services, http: config.http, logger, metrics });
   const open = closeOnSignal(logger);
   open.add('database', () => database.$disconnect());

@@ -1,5 +1,5 @@
-import { layOutInt8 } from './onnx-int8-layout.js';
-import { ATTRIBUTE, decodeModel, encodeModel, type NodeProto } from './onnx-schema.js';
+import { decodeForInt8, layOutInt8 } from './onnx-int8-layout.js';
+import { ATTRIBUTE, encodeModel, type NodeProto } from './onnx-schema.js';
 
 export interface CalibrationOnnx {
   /**
@@ -13,7 +13,7 @@ export interface CalibrationOnnx {
 
 /** @param onnx of `encodeOnnx`, its batch norms folded */
 export function encodeCalibrationOnnx(onnx: Uint8Array): CalibrationOnnx {
-  const model = decodeModel(onnx);
+  const model = decodeForInt8(onnx);
   const { values, image, scaleFrom } = layOutInt8(model);
   const measured = values.filter((value) => value !== image && !scaleFrom.has(value));
   const flat = measured.map((value) => node('Flatten', [value], `${value}/flat`, { axis: 1 }));

@@ -1,4 +1,5 @@
-import type { ModelProto, NodeProto, TensorProto } from './onnx-schema.js';
+import { decodeModel, type ModelProto, type NodeProto, type TensorProto } from './onnx-schema.js';
+import { ancestors, keepOutputs } from './onnx-subgraph.js';
 
 /** Which of an ONNX file's nodes are computed in eight bits, and which values that makes eight-bit ones. */
 export interface Int8Layout {
@@ -22,11 +23,18 @@ const KEEPS_SCALE = ['MaxPool', 'Flatten', 'Slice', 'Pad'];
 
 export const isWeighted = ({ opType }: NodeProto) => WEIGHTED.includes(opType);
 
+/**
+ * What of a float file becomes the eight-bit one: its network without the class activation map, which would keep the
+ * classifier's weights in float32 beside those in eight bits.
+ */
+export const decodeForInt8 = (onnx: Uint8Array): ModelProto =>
+  keepOutputs(decodeModel(onnx), ['logits', 'probabilities']);
+
 /** Whatever the logits do not follow from, and what has no integer form (a batch norm, a softmax), stays in float32. */
 export function layOutInt8({ graph }: ModelProto): Int8Layout {
   const initializers = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
   const activations = ({ input }: NodeProto) => input.filter((name) => !initializers.has(name));
-  const needed = ancestors(graph.node, 'logits');
+  const needed = ancestors(graph.node, ['logits']);
   const isQuantized = (node: NodeProto) =>
     needed.has(node.output[0]!) &&
     (isWeighted(node) ||
@@ -43,14 +51,6 @@ export function layOutInt8({ graph }: ModelProto): Int8Layout {
   const keepers = [...quantized].filter(({ opType }) => KEEPS_SCALE.includes(opType));
   const scaleFrom = new Map(keepers.map(({ input, output }) => [output[0]!, input[0]!]));
   return { nodes, quantized, initializers, image, values, scaleFrom };
-}
-
-/** The names of everything that a value is computed from, and its own. */
-function ancestors(nodes: readonly NodeProto[], value: string): Set<string> {
-  const needed = new Set([value]);
-  for (const { input, output } of nodes.toReversed())
-    if (output.some((name) => needed.has(name))) for (const name of input) needed.add(name);
-  return needed;
 }
 
 /**

@@ -1,17 +1,17 @@
 import { quantizeWeights, scaleOfRange, type ActivationScale, type Range } from '../domain/int8.js';
-import { isWeighted, layOutInt8, type Int8Layout } from './onnx-int8-layout.js';
-import { ATTRIBUTE, DATA_TYPE, decodeModel, encodeModel, type NodeProto, type TensorProto } from './onnx-schema.js';
+import { decodeForInt8, isWeighted, layOutInt8, type Int8Layout } from './onnx-int8-layout.js';
+import { ATTRIBUTE, DATA_TYPE, encodeModel, type NodeProto, type TensorProto } from './onnx-schema.js';
 
 /**
- * The network in eight bits, with the same input, outputs and metadata, in the "QDQ" form of onnxruntime's static
- * quantisation: each quantised value goes through QuantizeLinear and DequantizeLinear, weights and biases come out of
- * DequantizeLinear. A runtime with integer kernels fuses them (onnxruntime: QLinearConv, QLinearAdd, QGemm …), any
- * other computes the same as it stands.
+ * The network in eight bits, with the same input, logits, probabilities and metadata, in the "QDQ" form of
+ * onnxruntime's static quantisation: each quantised value goes through QuantizeLinear and DequantizeLinear, weights and
+ * biases come out of DequantizeLinear. A runtime with integer kernels fuses them (onnxruntime: QLinearConv, QLinearAdd,
+ * QGemm …), any other computes the same as it stands.
  * @param onnx of `encodeOnnx`, its batch norms folded
  * @param ranges of the input and of each of `encodeCalibrationOnnx`'s values
  */
 export function quantizeOnnx(onnx: Uint8Array, ranges: ReadonlyMap<string, Range>): Uint8Array {
-  const model = decodeModel(onnx);
+  const model = decodeForInt8(onnx);
   const layout = layOutInt8(model);
   const draft = new Draft(layout, chooseScales(layout, ranges));
   for (const node of layout.nodes) draft.write(node);

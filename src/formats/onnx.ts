@@ -1,4 +1,4 @@
-import { INPUT, type Graph, type Node, type Shape, type TensorMap } from '../domain/network/graph.js';
+import { INPUT, type Graph, type LinearNode, type Node, type Shape, type TensorMap } from '../domain/network/graph.js';
 import { assertExhaustive } from '../errors.js';
 import {
   ATTRIBUTE,
@@ -30,14 +30,15 @@ export class OnnxError extends Error {
 /**
  * A trained network for evaluation: ONNX IR version 8, opset 17.
  *
- * Input `input`: float32 (batch, C, H, W), normalised. Outputs (batch, K): `logits` and their softmax `probabilities`.
+ * Input `input`: float32 (batch, C, H, W), normalised. Outputs: `logits` (batch, K), their softmax `probabilities`, and
+ * `class_activation_map` (batch, H', W') of the likeliest class (`writeClassActivationMap`).
  * Initializers have state_dict's names and layouts; batch norms stay (a runtime folds them), drop nodes go.
  * Metadata, as JSON: `class_names`, `mean`, `std`, `input_shape` ([C, H, W]).
  * @throws OnnxError where a tensor is missing or all of them together pass protobuf's 2 GiB.
  */
 export function encodeOnnx(graph: Graph, tensors: TensorMap, metadata: OnnxMetadata): Uint8Array {
   checkTensors(graph, tensors);
-  const { nodes, initializers } = writeNodes(graph, tensors);
+  const { nodes, initializers, mapShape } = writeNodes(graph, tensors);
   const { classNames, mean, std, producer = 'residual' } = metadata;
   const properties = { class_names: classNames, mean, std, input_shape: graph.inputShape };
   return encodeModel({
@@ -51,7 +52,11 @@ export function encodeOnnx(graph: Graph, tensors: TensorMap, metadata: OnnxMetad
       node: nodes,
       initializer: initializers,
       input: [valueInfo('input', graph.inputShape)],
-      output: [valueInfo('logits', [graph.numClasses]), valueInfo('probabilities', [graph.numClasses])],
+      output: [
+        valueInfo('logits', [graph.numClasses]),
+        valueInfo('probabilities', [graph.numClasses]),
+        valueInfo('class_activation_map', mapShape),
+      ],
     },
   });
 }
@@ -74,7 +79,7 @@ interface Draft {
   readonly values: Map<string, string>;
 }
 
-function writeNodes(graph: Graph, tensors: TensorMap): Draft {
+function writeNodes(graph: Graph, tensors: TensorMap): Draft & { mapShape: [height: number, width: number] } {
   const draft: Draft = { nodes: [], initializers: [], values: new Map([[INPUT, 'input']]) };
   for (const node of graph.nodes) {
     for (const { name, shape } of node.tensors) draft.initializers.push(floatTensor(name, shape, tensors.get(name)!));
@@ -82,7 +87,39 @@ function writeNodes(graph: Graph, tensors: TensorMap): Draft {
     draft.values.set(node.name, writeNode(draft, node, inputs, node.name === graph.output ? 'logits' : node.name));
   }
   push(draft, 'Softmax', 'probabilities', ['logits'], 'probabilities', { axis: 1 });
-  return draft;
+  return { ...draft, mapShape: writeClassActivationMap(draft, graph) };
+}
+
+/**
+ * Zhou et al. 2016 (arXiv 1512.04150), equation 2, of the likeliest class c: M(y, x) = sum over k of weight[c, k] *
+ * f[k, y, x], with f what the global average pool reads. So mean(M) + bias[c] is the class's logit. Only that class's
+ * map is computed: 2 C H' W' multiply-adds an image, too few to be worth a graph of their own
+ * (docs/decisions/0008-class-activation-maps.md).
+ */
+function writeClassActivationMap(draft: Draft, graph: Graph): [height: number, width: number] {
+  const { classifier, pooled } = findHead(graph);
+  const [channels, height, width] = pooled.outputShape;
+  const name = 'class_activation_map';
+  const part = (suffix: string) => `${name}.${suffix}`;
+  draft.initializers.push(int64Tensor(part('pixels'), [0, channels, height * width]));
+  draft.initializers.push(int64Tensor(part('shape'), [0, height, width]));
+  push(draft, 'ArgMax', part('class'), ['probabilities'], part('class'), { axis: 1, keepdims: 1 });
+  push(draft, 'Gather', part('weight'), [classifier.tensors[0]!.name, part('class')], part('weight'), { axis: 0 });
+  push(draft, 'Reshape', part('flat'), [draft.values.get(pooled.name)!, part('pixels')], part('flat'));
+  push(draft, 'MatMul', part('sum'), [part('weight'), part('flat')], part('sum'));
+  push(draft, 'Reshape', name, [part('sum'), part('shape')], name);
+  return [height, width];
+}
+
+/** The classifier, and the activation that its global average pool reads. */
+function findHead({ nodes, output }: Graph): { classifier: LinearNode; pooled: Node } {
+  const find = (name: string | undefined) => nodes.find((node) => node.name === name);
+  const classifier = find(output);
+  const pool = find(classifier?.inputs[0]);
+  const pooled = find(pool?.inputs[0]);
+  if (classifier?.kind !== 'linear' || pool?.kind !== 'globalAveragePool' || pooled === undefined)
+    throw new OnnxError('the network does not end with a global average pool and a linear classifier');
+  return { classifier, pooled };
 }
 
 /** Gives the name of the value that the node puts out. */
@@ -195,8 +232,8 @@ function bytesOf(values: ArrayBufferView): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-/** Without a shape of three: a vector for each image. */
-function valueInfo(name: string, shape: Shape | readonly [number]): ValueInfoProto {
+/** `shape` is one image's. */
+function valueInfo(name: string, shape: Shape | readonly [number] | readonly [number, number]): ValueInfoProto {
   const dim = [{ dimParam: 'batch' }, ...shape.map((dimValue) => ({ dimValue }))];
   return { name, type: { tensorType: { elemType: DATA_TYPE.float, shape: { dim } } } };
 }

@@ -1,5 +1,7 @@
+import { admitRequest } from '../access/admit-request.js';
 import type { ApiKeyVerifier, Caller } from '../access/api-keys.js';
-import { ResidualError } from '../errors.js';
+import { bearerToken } from '../access/bearer-token.js';
+import type { RequestRates } from '../access/request-rates.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { ObjectStore } from '../infra/objects.js';
@@ -15,6 +17,7 @@ export interface Services {
   readonly events: EventBus;
   readonly predictor: Predictor;
   readonly keys: ApiKeyVerifier;
+  readonly rates: RequestRates;
   readonly dataDir: string;
 }
 
@@ -34,6 +37,8 @@ export interface Context {
 
 /** `authorization`: `Bearer KEY`, from the header or from a subscription's connection parameters. */
 export function createContext(services: Services, authorization: unknown, signal: AbortSignal): Context {
+  // Once for all fields of an operation, and for all values of a subscription.
+  let admission: Promise<Caller> | undefined;
   return {
     services,
     loaders: createLoaders(services.database),
@@ -41,15 +46,10 @@ export function createContext(services: Services, authorization: unknown, signal
     signal,
     caller: undefined,
     async authenticate() {
-      this.caller = await services.keys.verify(bearerToken(authorization));
+      const secret = bearerToken(authorization);
+      await (admission ??= admitRequest(services, secret));
+      this.caller = await services.keys.verify(secret);
       return this.caller;
     },
   };
-}
-
-function bearerToken(authorization: unknown): string {
-  const text = typeof authorization === 'string' ? authorization : '';
-  const [, token = ''] = /^\s*(?:bearer\b)?\s*(\S*)/i.exec(text) ?? [];
-  if (token === '') throw new ResidualError('UNAUTHENTICATED', 'send an API key: `authorization: Bearer KEY`');
-  return token;
 }

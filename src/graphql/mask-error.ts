@@ -19,7 +19,9 @@ export function createErrorMask(logger: Pick<Logger, 'error'>): (error: unknown)
 }
 
 /** The part of an error that is told. */
-type Told = Pick<ResidualError, 'code' | 'message' | 'field'>;
+type Told = Pick<ResidualError, 'code' | 'message' | 'field'> & {
+  readonly retryAfterMs?: number | undefined;
+};
 
 const INTERNAL: Told = {
   code: 'INTERNAL_SERVER_ERROR',
@@ -33,11 +35,16 @@ const UNREACHABLE: Told = {
   field: undefined,
 };
 
-function formatted(error: unknown, { code, message, field }: Told, correlationId?: string): GraphQLFormattedError {
+function formatted(
+  error: unknown,
+  { code, message, field, retryAfterMs }: Told,
+  correlationId?: string,
+): GraphQLFormattedError {
   const extensions = {
     code,
     ...(field !== undefined && { field }),
     ...(ERROR_CODES[code].retryable && { retryable: true }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
     ...(correlationId !== undefined && { correlationId }),
   };
   return { message: shorten(message), ...placeOf(error), extensions };

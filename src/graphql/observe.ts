@@ -1,5 +1,6 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { Kind, type GraphQLFormattedError, type OperationDefinitionNode } from 'graphql';
+import { retryAfterSeconds } from '../errors.js';
 import type { Logger } from '../infra/log.js';
 import type { Metrics } from '../infra/metrics.js';
 import type { Context } from './context.js';
@@ -39,6 +40,8 @@ export function observeHttp(observers: Observers): ApolloServerPlugin<Context> {
       willSendResponse: async ({ contextValue, operation, response }) => {
         const errors = response.body.kind === 'single' ? (response.body.singleResult.errors ?? []) : [];
         observe(observers, { context: contextValue, definition: operation, errors });
+        const retryAfterMs = errors[0]?.extensions?.['retryAfterMs'];
+        if (retryAfterMs !== undefined) response.http.headers.set('retry-after', retryAfterSeconds(retryAfterMs));
       },
     }),
   };

@@ -9,7 +9,7 @@ export interface OperationsOptions {
   readonly metrics: Metrics;
 }
 
-type Stores = Pick<Services, 'database' | 'queue' | 'objects'>;
+export type Stores = Pick<Services, 'database' | 'queue' | 'objects'>;
 
 const PART_DEADLINE_MS = 2_500;
 
@@ -18,7 +18,7 @@ export function registerOperations(app: FastifyInstance, { services, metrics }: 
 
   app.get('/readyz', async (_request, reply) => {
     const parts = await checkParts(services);
-    const ready = Object.values(parts).every((state) => state === 'ok');
+    const ready = allAnswer(parts);
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ok' : 'unavailable', parts });
   });
 
@@ -27,6 +27,11 @@ export function registerOperations(app: FastifyInstance, { services, metrics }: 
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 }
+
+/** Whether every store answers. */
+export const isReady = async (services: Stores): Promise<boolean> => allAnswer(await checkParts(services));
+
+const allAnswer = (parts: Record<string, string>) => Object.values(parts).every((state) => state === 'ok');
 
 async function checkParts({ database, queue, objects }: Stores): Promise<Record<string, string>> {
   const [databaseState, queueState, objectsState] = await Promise.all([

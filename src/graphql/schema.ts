@@ -7,6 +7,7 @@ import { checkRole } from './access/authorise.js';
 import { DatasetResolver } from './datasets/dataset.resolver.js';
 import { ArchitectureResolver } from './models/architecture.resolver.js';
 import { ModelResolver } from './models/model.resolver.js';
+import { ServingSettingsResolver } from './models/serving-settings.resolver.js';
 import { AliasResolver } from './registry/alias.resolver.js';
 import { ArtifactResolver, VersionResolver } from './registry/version.resolver.js';
 import { QuantizationResolver, QuantizedVersionResolver } from './registry/quantization.resolver.js';
@@ -22,6 +23,7 @@ export function createSchema(): GraphQLSchema {
   return buildSchemaSync({
     resolvers: [
       ModelResolver,
+      ServingSettingsResolver,
       ArchitectureResolver,
       DatasetResolver,
       RunResolver,

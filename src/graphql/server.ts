@@ -11,11 +11,12 @@ import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import type { Config } from '../config.js';
 import { badInput, tooLarge } from '../errors.js';
+import { registerOpenInference } from '../open-inference/routes.js';
 import { createContext, type Context, type Services } from './context.js';
 import { MAX_TOKENS, limitOperations } from './limits.js';
 import { createErrorMask } from './mask-error.js';
 import { observeHttp, type Observers } from './observe.js';
-import { registerOperations } from './operations.js';
+import { isReady, registerOperations } from './operations.js';
 import { createSchema } from './schema.js';
 import { createSubscriptionHandler } from './subscriptions.js';
 
@@ -60,6 +61,7 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
   });
   app.get('/', async (_request, reply) => reply.redirect(PATH));
   registerOperations(app, options);
+  await registerOpenInference(app, { services, http, isReady: () => isReady(services), maskError: formatError, drain });
 
   return {
     listen: async () => {

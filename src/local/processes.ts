@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { compiledProgram } from './compiled.js';
 import { freePort } from './free-port.js';
@@ -24,7 +25,8 @@ export async function startApi(
   const { PORT, HOST = '127.0.0.1' } = options.environment;
   const port = await freePort(Number(PORT), HOST);
   const origin = `http://${reachable(HOST)}:${port}`;
-  const server = await spawnProgram(name, 'src/main.js', options, { PORT: String(port) });
+  const environment = { ...MEMORY_OF_API, ...options.environment };
+  const server = await spawnProgram(name, 'src/main.js', { ...options, environment }, { PORT: String(port) });
   await untilReady(server, () => answers(`${origin}/readyz`));
   return { ...server, url: `${origin}/graphql` };
 }
@@ -52,6 +54,16 @@ export async function startWorker(
  * want the same cores, that holds up the thread that is waited for. A thousand turns cost nothing where nobody does.
  */
 const THREADING = { UV_THREADPOOL_SIZE: String(4 + availableParallelism()), GOMP_SPINCOUNT: '1000' };
+
+const CPU: Partial<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+const JEMALLOC = `/usr/lib/${CPU[process.arch]}-linux-gnu/libjemalloc.so.2`;
+
+/**
+ * What a released model took goes back to the system, where glibc would keep most of it: by jemalloc, which Debian's
+ * redis-server brings, or else by a threshold of glibc's own (mallopt(3)), at a cost in speed
+ * (docs/decisions/0009-serving-memory-and-threads.md).
+ */
+export const MEMORY_OF_API = existsSync(JEMALLOC) ? { LD_PRELOAD: JEMALLOC } : { MALLOC_TRIM_THRESHOLD_: '131072' };
 
 function spawnProgram(
   name: string,

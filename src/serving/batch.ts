@@ -1,7 +1,7 @@
 /** The arithmetic of a batch: which rows of it are whose. */
 
 export interface BatchedResult {
-  /** (size, K) in the order of the request's images. */
+  /** (size, K + H' W') in the order of the request's images: of each the probabilities, then its map, if any. */
   readonly outputs: Float32Array;
   /** Images in the largest batch that the request had a part in. */
   readonly largestBatchImages: number;

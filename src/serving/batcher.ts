@@ -8,18 +8,24 @@ import { gather, newRequest, scatter, type BatchedResult, type Part, type Pendin
  * next is as large as the queue and `maxBatchImages` allow; with `maxDelayMs` a batch that is not full waits for
  * company, but no request longer than that. A request above `maxBatchImages` is cut into parts, any other stays whole.
  */
-export interface BatcherOptions {
-  /** Computes (size, …) inputs into (size, K) outputs. It is never called again before it has settled. */
+export interface BatcherOptions extends Partial<BatchRules> {
+  /** Computes (size, …) inputs into (size, …) outputs. It is never called again before it has settled. */
   readonly compute: (inputs: Float32Array, size: number) => Promise<Float32Array>;
   /** Numbers that make one image. */
   readonly imageLength: number;
-  /** @default 32 */
-  readonly maxBatchImages?: number;
-  /** How long a request may wait for others although nothing is computing. @default 0 */
-  readonly maxDelayMs?: number;
-  /** Images that may wait; a request that would be over it is refused at once. @default 1024 */
-  readonly maxQueueImages?: number;
   readonly onBatch?: (batch: BatchReport) => void;
+}
+
+export interface BatchRules {
+  /** @default 32 */
+  readonly maxBatchImages: number;
+  /** How long a request may wait for others although nothing is computing. @default 0 */
+  readonly maxDelayMs: number;
+  /**
+   * Images that may wait; a request that would be over it is refused at once. One that alone has more is taken while
+   * nothing waits. @default 1024
+   */
+  readonly maxQueueImages: number;
 }
 
 /** `full`: nothing more fits; `delay`: the oldest had waited `maxDelayMs`; `idle`: nothing to wait for. */
@@ -33,10 +39,11 @@ export interface BatchReport {
   readonly computeMs: number;
 }
 
-const DEFAULTS = { maxBatchImages: 32, maxDelayMs: 0, maxQueueImages: 1024, onBatch: () => undefined };
+const DEFAULT_RULES: BatchRules = { maxBatchImages: 32, maxDelayMs: 0, maxQueueImages: 1024 };
 
 export class Batcher {
-  readonly #options: Required<BatcherOptions>;
+  readonly #options: Pick<Required<BatcherOptions>, 'compute' | 'imageLength' | 'onBatch'>;
+  #rules: BatchRules;
   #queue: Part[] = [];
   #queuedImages = 0;
   #computing = false;
@@ -46,7 +53,16 @@ export class Batcher {
   #stopping: Promise<void> | undefined;
 
   constructor(options: BatcherOptions) {
-    this.#options = { ...DEFAULTS, ...options };
+    const { compute, imageLength, onBatch = () => undefined, ...rules } = options;
+    this.#options = { compute, imageLength, onBatch };
+    this.#rules = { ...DEFAULT_RULES, ...rules };
+  }
+
+  /** Goes by other rules from now on, also with what waits already. */
+  configure(rules: BatchRules): void {
+    const { maxBatchImages, maxDelayMs } = this.#rules;
+    this.#rules = rules;
+    if (rules.maxBatchImages !== maxBatchImages || rules.maxDelayMs !== maxDelayMs) this.#schedule();
   }
 
   /** Images that wait, without those that are being computed. */
@@ -62,8 +78,8 @@ export class Batcher {
   run(inputs: Float32Array, size: number, signal?: AbortSignal): Promise<BatchedResult> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.#stopping !== undefined) return Promise.reject(unavailable('the server is shutting down'));
-    const { maxQueueImages } = this.#options;
-    if (this.#queuedImages + size > maxQueueImages)
+    const { maxQueueImages } = this.#rules;
+    if (this.#queuedImages > 0 && this.#queuedImages + size > maxQueueImages)
       return Promise.reject(queueFull(this.#queuedImages, maxQueueImages));
     let request!: PendingRequest;
     const result = new Promise<BatchedResult>((resolve, reject) => {
@@ -81,7 +97,7 @@ export class Batcher {
   }
 
   #enqueue(request: PendingRequest): void {
-    const { maxBatchImages } = this.#options;
+    const { maxBatchImages } = this.#rules;
     for (let start = 0; start < request.size; start += maxBatchImages)
       this.#queue.push({ request, start, size: Math.min(maxBatchImages, request.size - start) });
     this.#queuedImages += request.size;
@@ -103,27 +119,27 @@ export class Batcher {
     const [oldest] = this.#queue;
     if (oldest === undefined) return this.#stopped?.();
     const { parts, full } = this.#nextBatch();
-    const waitMs = this.#options.maxDelayMs - (performance.now() - oldest.request.arrivedAt);
+    const waitMs = this.#rules.maxDelayMs - (performance.now() - oldest.request.arrivedAt);
     if (full || waitMs <= 0 || this.#stopping !== undefined) void this.#compute(parts, this.#reason(full));
     else this.#timer = setTimeout(() => this.#dispatch(), Math.ceil(waitMs));
   }
 
   #reason(full: boolean): ReleaseReason {
     if (full) return 'full';
-    return this.#options.maxDelayMs > 0 && this.#stopping === undefined ? 'delay' : 'idle';
+    return this.#rules.maxDelayMs > 0 && this.#stopping === undefined ? 'delay' : 'idle';
   }
 
-  /** The longest start of the queue that one batch holds. */
+  /** The longest start of the queue that one batch holds; a part that was cut under a larger limit goes alone. */
   #nextBatch(): { parts: Part[]; full: boolean } {
-    const { maxBatchImages } = this.#options;
+    const { maxBatchImages } = this.#rules;
     let images = 0;
     let count = 0;
     for (const { size } of this.#queue) {
-      if (images + size > maxBatchImages) break;
+      if (count > 0 && images + size > maxBatchImages) break;
       images += size;
       count++;
     }
-    return { parts: this.#queue.slice(0, count), full: images === maxBatchImages || count < this.#queue.length };
+    return { parts: this.#queue.slice(0, count), full: images >= maxBatchImages || count < this.#queue.length };
   }
 
   async #compute(parts: Part[], reason: ReleaseReason): Promise<void> {

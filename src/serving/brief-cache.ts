@@ -15,6 +15,15 @@ export class BriefCache<T> {
     const known = this.#answers.get(key);
     if (known !== undefined && now - known.askedAt < this.ttlMs) return known.answer;
     this.#dropOld(now);
+    return this.#askNow(key, now);
+  }
+
+  /** Asks although there is an answer; it is what `get` gives from now on. */
+  refresh(key: string): Promise<T> {
+    return this.#askNow(key, performance.now());
+  }
+
+  #askNow(key: string, now: number): Promise<T> {
     const asked = { askedAt: now, answer: this.ask(key) };
     this.#answers.set(key, asked);
     asked.answer.catch(() => {

@@ -1,11 +1,15 @@
+import type { ServingSettings } from '../domain/serving-settings.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
-import { Batcher, type BatchReport } from './batcher.js';
+import { Batcher, type BatchReport, type BatchRules } from './batcher.js';
 import { estimateSessionBytes, Session } from './session.js';
+import type { MapShape } from './session-thread.js';
 
 /** A version in memory: its session, and the batcher that feeds it. */
 export interface ServedModel {
   readonly batcher: Batcher;
+  /** Of the class activation map behind each image's probabilities; null where the version's file has none. */
+  readonly mapShape: MapShape;
   /** Answers what it has taken, then frees the memory. */
   release(): Promise<void>;
 }
@@ -31,16 +35,25 @@ export async function loadModel(
   const batcher = new Batcher({
     compute: (inputs, size) => session.run(inputs, size),
     imageLength: height * width * channels,
+    ...batchRules(version.model),
     onBatch,
   });
   return {
     batcher,
+    mapShape: session.mapShape,
     release: async () => {
       await batcher.stop();
       await session.release();
     },
   };
 }
+
+/** What a model's settings mean to its batcher. */
+export const batchRules = ({ maxBatch, maxDelayMs, maxQueue }: ServingSettings): BatchRules => ({
+  maxBatchImages: maxBatch,
+  maxDelayMs,
+  maxQueueImages: maxQueue,
+});
 
 /** Memory that `loadModel` will take. */
 export const modelBytes = (version: ResolvedVersion): number =>

@@ -34,6 +34,14 @@ export interface CacheEntryState {
   readonly requests: number;
 }
 
+export interface LoadReport {
+  readonly label: string;
+  /** From being asked for, so with the wait for room. */
+  readonly loadMs: number;
+  /** Why it failed, if it did. */
+  readonly error?: unknown;
+}
+
 export interface ModelCacheOptions {
   readonly budgetBytes: number;
   /**
@@ -42,6 +50,8 @@ export interface ModelCacheOptions {
    */
   readonly maxWaitForRoomMs?: number;
   readonly onEvict?: () => void;
+  /** Once for each load, however many asked for it. */
+  readonly onLoad?: (load: LoadReport) => void;
   /** Whenever memory was taken or given back: bytes taken, and values ready for use. */
   readonly onChange?: (content: { bytes: number; ready: number }) => void;
 }
@@ -70,6 +80,7 @@ export class ModelCache<T extends Cacheable> {
   readonly #budgetBytes: number;
   readonly #maxWaitForRoomMs: number;
   readonly #onEvict: () => void;
+  readonly #onLoad: NonNullable<ModelCacheOptions['onLoad']>;
   readonly #onChange: NonNullable<ModelCacheOptions['onChange']>;
   /** The least recently used first. */
   readonly #entries = new Map<string, Entry<T>>();
@@ -86,6 +97,7 @@ export class ModelCache<T extends Cacheable> {
     this.#budgetBytes = options.budgetBytes;
     this.#maxWaitForRoomMs = options.maxWaitForRoomMs ?? 5_000;
     this.#onEvict = options.onEvict ?? (() => undefined);
+    this.#onLoad = options.onLoad ?? (() => undefined);
     this.#onChange = options.onChange ?? (() => undefined);
   }
 
@@ -111,6 +123,20 @@ export class ModelCache<T extends Cacheable> {
     const value = await entry.loaded;
     this.#touch(entry);
     return { value, hit, release: once(() => this.#leave(entry)) };
+  }
+
+  /** Loads a value that nobody uses yet, as `acquire` would. */
+  async warm(key: string, source: Source<T>): Promise<void> {
+    if (this.#closing) throw unavailable('the server is shutting down');
+    await (this.#entries.get(key) ?? this.#startLoad(key, source)).loaded;
+  }
+
+  /** Keeps what is in memory there without using it. @returns what ends that, or undefined where it is not in memory */
+  pin(key: string): (() => void) | undefined {
+    const entry = this.#entries.get(key);
+    if (entry?.state !== 'READY') return undefined;
+    entry.users++;
+    return once(() => this.#leave(entry));
   }
 
   /** Forgets a value that turned out broken; it is released once its users are done. */
@@ -145,9 +171,17 @@ export class ModelCache<T extends Cacheable> {
       loaded: this.#load(source),
     };
     this.#entries.set(key, entry);
+    const { label } = source;
+    const askedAt = performance.now();
     entry.loaded.then(
-      () => this.#loaded(entry),
-      (error: unknown) => this.#failed(entry, error),
+      () => {
+        this.#loaded(entry);
+        this.#onLoad({ label, loadMs: performance.now() - askedAt });
+      },
+      (error: unknown) => {
+        this.#failed(entry, error);
+        this.#onLoad({ label, loadMs: performance.now() - askedAt, error });
+      },
     );
     return entry;
   }

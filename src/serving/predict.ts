@@ -1,14 +1,15 @@
-import { normalisationTables } from '../domain/normalisation.js';
 import { badInput, ResidualError, unavailable } from '../errors.js';
 import type { Database } from '../infra/database.js';
+import type { Logger } from '../infra/log.js';
 import type { ObjectStore } from '../infra/objects.js';
-import { resolveVersion, type ResolvedVersion } from '../registry/resolve.js';
-import type { BatchReport } from './batcher.js';
-import { BriefCache } from './brief-cache.js';
-import { discardDeleted, loadUnlessDeleted } from './deleted-versions.js';
-import { modelBytes, servedKey, servedVersion, type ServedModel } from './load-model.js';
-import { ModelCache, type CacheEntryState, type Lease } from './model-cache.js';
+import type { ResolvedVersion } from '../registry/resolve.js';
+import type { BatchedResult } from './batch.js';
+import { Explainer } from './explainer.js';
+import { servedVersion, type ServedModel } from './load-model.js';
+import type { CacheEntryState } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
+import { checkTensor, countImages, imageInput, type RequestInputs } from './request-inputs.js';
+import { ServedModels } from './served-models.js';
 import { SessionLostError } from './session.js';
 import { ServingRecorder, type ServingMetrics, type ServingStats } from './stats.js';
 import { topClasses, type ClassScore } from './top-classes.js';
@@ -23,6 +24,7 @@ export interface PredictorOptions {
   /** Width times height above which an image is refused. */
   readonly maxPixels: number;
   readonly metrics: ServingMetrics;
+  readonly logger?: Pick<Logger, 'info' | 'warn'>;
 }
 
 export interface PredictionRequest {
@@ -32,13 +34,27 @@ export interface PredictionRequest {
   readonly images: readonly Uint8Array[];
   /** From 1 on; more than there are classes gives all of them. */
   readonly topK: number;
+  /** Whether to draw where the top class was seen. @default false */
+  readonly explain?: boolean;
+}
+
+/** A request for all probabilities: of encoded images, or of a tensor as the network takes it. */
+export interface InferenceRequest {
+  readonly model: string;
+  readonly inputs: RequestInputs;
+}
+
+export interface Inference {
+  readonly version: ResolvedVersion;
+  /** (N, K) as N rows. */
+  readonly probabilities: readonly Float32Array[];
 }
 
 export interface Prediction {
   readonly version: ResolvedVersion;
   /** An entry per image, in the request's order. */
-  readonly predictions: readonly { readonly top: readonly ClassScore[] }[];
-  /** From the call to the answer: resolving, loading, decoding, waiting and computing. */
+  readonly predictions: readonly ImagePrediction[];
+  /** From the call to the answer: resolving, loading, decoding, waiting, computing and drawing. */
   readonly latencyMs: number;
   /** Images in the largest batch that the request had a part in. */
   readonly batchSize: number;
@@ -46,19 +62,33 @@ export interface Prediction {
   readonly cacheHit: boolean;
 }
 
-const MAX_IMAGES = 64;
+export interface ImagePrediction {
+  readonly top: readonly ClassScore[];
+  /** PNG: the class activation map of the top class over the image; null where it was not asked for. */
+  readonly explanation: Buffer | null;
+}
+
+interface Computed {
+  readonly version: ResolvedVersion;
+  /** (N) of (K) */
+  readonly probabilities: Float32Array[];
+  /** (N) of (H', W'), where the version's file has class activation maps. */
+  readonly maps: Float32Array[];
+  readonly mapShape: ServedModel['mapShape'];
+  readonly result: BatchedResult;
+  readonly cacheHit: boolean;
+}
+
 /**
  * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As inputs
  * of 3x224x224 they take 620 MB.
  */
 const MAX_PENDING_IMAGES = 1024;
-/** How old the answer to "which version is it" may be. */
-const RESOLVE_TTL_MS = 1_000;
 
 export const createPredictor = (options: PredictorOptions): Predictor => new Predictor(options);
 
 /**
- * From encoded images to classes: resolve → cache → decode → batch → top K.
+ * From encoded images to classes: resolve → handover → cache → decode → batch → top K.
  *
  * Three kinds of threads share the machine: decoding takes libuv's pool (four threads), computing one thread per model
  * in memory with `threads` of onnxruntime's, and the event loop only moves buffers. On two cores, two threads computed
@@ -67,9 +97,9 @@ export const createPredictor = (options: PredictorOptions): Predictor => new Pre
 export class Predictor {
   readonly #options: PredictorOptions;
   readonly #recorder: ServingRecorder;
-  readonly #versions: BriefCache<ResolvedVersion>;
-  readonly #models: ModelCache<ServedModel>;
+  readonly #models: ServedModels;
   readonly #preprocessor: Preprocessor;
+  readonly #explainer: Explainer;
   readonly #underWay = new Set<Promise<unknown>>();
   #pendingImages = 0;
   #closed: Promise<void> | undefined;
@@ -77,17 +107,9 @@ export class Predictor {
   constructor(options: PredictorOptions) {
     this.#options = options;
     this.#recorder = new ServingRecorder(options.metrics);
-    this.#versions = new BriefCache(RESOLVE_TTL_MS, (reference) => resolveVersion(options, reference, 'input.model'));
-    this.#models = new ModelCache({
-      budgetBytes: options.cacheBytes,
-      onEvict: () => this.#recorder.evicted(),
-      onChange: ({ bytes, ready }) => {
-        options.metrics.cacheBytes.set(bytes);
-        options.metrics.cachedModels.set(ready);
-      },
-    });
+    this.#models = new ServedModels({ ...options, recorder: this.#recorder });
     this.#preprocessor = new Preprocessor(options);
-    options.metrics.cacheBudgetBytes.set(options.cacheBytes);
+    this.#explainer = new Explainer(options);
   }
 
   /**
@@ -97,8 +119,20 @@ export class Predictor {
    *   CorruptObjectError where the stored model is not what was published
    */
   async predict(request: PredictionRequest, signal?: AbortSignal): Promise<Prediction> {
+    return this.#track(() => this.#predict(request, signal), signal);
+  }
+
+  /**
+   * As `predict`, through the same cache and batcher, with all that the network puts out.
+   * @throws as `predict` does, on the fields that the request names
+   */
+  async infer(request: InferenceRequest, signal?: AbortSignal): Promise<Inference> {
+    return this.#track(() => this.#infer(request, signal), signal);
+  }
+
+  async #track<T>(begin: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     if (this.#closed !== undefined) throw unavailable('the server is shutting down');
-    const answer = this.#admit(request, signal);
+    const answer = begin();
     this.#underWay.add(answer);
     try {
       return await answer;
@@ -112,29 +146,29 @@ export class Predictor {
 
   /** Whether a version answers from memory now, in float32 or in eight bits. */
   isCached(id: string): boolean {
-    return this.#models.has(servedKey({ id })) || this.#models.has(servedKey({ id, int8: true }));
+    return this.#models.has({ id }) || this.#models.has({ id, int8: true });
   }
 
   stats(): ServingStats {
-    const cachedModels = this.states()
-      .filter(({ state }) => state === 'READY')
-      .map(({ key, bytes, lastUsedAt, requests }) => ({ ...servedVersion(key), bytes, lastUsedAt, requests }));
+    const models = this.states().map(({ key, ...state }) => ({ ...servedVersion(key), ...state }));
     return {
       ...this.#recorder.stats(),
-      cachedModels,
+      models,
+      cachedModels: models.filter(({ state }) => state === 'READY'),
+      pendingImages: this.#pendingImages,
       cacheBytes: this.#models.bytes,
       cacheBudgetBytes: this.#options.cacheBytes,
     };
   }
 
-  /** Versions in memory, on their way in or out, and those that failed to load, by id and with the reason. */
+  /** Versions in memory, on their way in or out, and those that failed to load, by `servedKey` and with the reason. */
   states(): CacheEntryState[] {
     return this.#models.states();
   }
 
   /** Lets go of versions that are in no registry any more; to be called now and then. */
   forgetDeleted(): Promise<void> {
-    return discardDeleted(this.#options, this.#models);
+    return this.#models.forgetDeleted();
   }
 
   /** Takes no more requests, answers those under way, then releases every model. */
@@ -143,85 +177,112 @@ export class Predictor {
     return this.#closed;
   }
 
+  async #predict(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
+    const { model, images, topK } = request;
+    if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+    const startedAt = performance.now();
+    const computed = await this.#admit({ model, inputs: { field: 'input.images', images } }, signal);
+    const { version, probabilities, result, cacheHit } = computed;
+    const explanations = await this.#explain(request, computed, signal);
+    const latencyMs = performance.now() - startedAt;
+    this.#recorder.answered(images.length, latencyMs, result);
+    const predictions = probabilities.map((row, index) => ({
+      top: topClasses(row, version.classNames, topK),
+      explanation: explanations?.[index] ?? null,
+    }));
+    return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit };
+  }
+
+  async #infer(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Inference> {
+    const startedAt = performance.now();
+    const { version, probabilities, result } = await this.#admit(request, signal);
+    this.#recorder.answered(probabilities.length, performance.now() - startedAt, result);
+    return { version, probabilities };
+  }
+
+  async #explain(
+    { images, explain = false }: PredictionRequest,
+    { version, maps, mapShape }: Computed,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer[] | undefined> {
+    if (!explain) return undefined;
+    if (mapShape === null) throw cannotExplain(version);
+    return this.#explainer.explain(images, { shape: mapShape, maps }, imageInput(version).shape, signal);
+  }
+
   /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
-  async #admit(request: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    validate(request);
-    const count = request.images.length;
+  async #admit(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Computed> {
+    const count = countImages(request.inputs);
     const pending = this.#pendingImages + count;
     if (pending > MAX_PENDING_IMAGES)
       throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
-    this.#pendingImages = pending;
+    this.#countPending(count);
     try {
-      return await this.#answer(request, signal);
+      return await this.#compute(request, count, signal);
     } finally {
-      this.#pendingImages -= count;
+      this.#countPending(-count);
     }
   }
 
-  async #answer({ model, images, topK }: PredictionRequest, signal: AbortSignal | undefined): Promise<Prediction> {
-    const startedAt = performance.now();
-    const version = await this.#versions.get(model);
-    const { lease, inputs } = await this.#prepare(version, images, signal);
+  #countPending(images: number): void {
+    this.#pendingImages += images;
+    this.#options.metrics.pendingImages.set(this.#pendingImages);
+  }
+
+  async #compute(
+    { model, inputs }: InferenceRequest,
+    count: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Computed> {
+    const served = await this.#models.lease(model, (version) => this.#read(version, inputs, signal));
+    const { version, lease, prepared } = served;
+    const { batcher, mapShape } = lease.value;
     try {
-      const result = await lease.value.batcher.run(inputs, images.length, signal);
-      const latencyMs = performance.now() - startedAt;
-      this.#recorder.answered(images.length, latencyMs, result);
-      const predictions = rows(result.outputs, images.length).map((row) => ({
-        top: topClasses(row, version.classNames, topK),
-      }));
-      return { version, predictions, latencyMs, batchSize: result.largestBatchImages, cacheHit: lease.hit };
+      const result = await batcher.run(prepared, count, signal);
+      const classes = version.classNames.length;
+      const rows = split(result.outputs, count);
+      return {
+        version,
+        probabilities: rows.map((row) => row.subarray(0, classes)),
+        maps: rows.map((row) => row.subarray(classes)),
+        mapShape,
+        result,
+        cacheHit: lease.hit,
+      };
     } catch (error) {
       if (!(error instanceof SessionLostError)) throw error;
-      this.#models.discard(servedKey(version), error.message);
+      this.#models.discard(version, error.message);
       throw unavailable('the model was lost from memory; the next request loads it again', error);
     } finally {
       lease.release();
     }
   }
 
-  /** Where the model is not in memory it is loaded while the images are decoded. */
-  async #prepare(
-    version: ResolvedVersion,
-    images: readonly Uint8Array[],
-    signal: AbortSignal | undefined,
-  ): Promise<{ lease: Lease<ServedModel>; inputs: Float32Array }> {
-    const leasing = this.#lease(version);
-    // Awaited once the images are decoded: a failure before that is no unhandled one.
-    leasing.catch(() => undefined);
-    try {
-      const inputs = await this.#preprocessor.preprocess(images, imageInput(version), 'input.images', signal);
-      return { inputs, lease: await leasing };
-    } catch (error) {
-      leasing.then(
-        (lease) => lease.release(),
-        () => undefined,
-      );
-      throw error;
+  /** (N, C, H, W) */
+  async #read(version: ResolvedVersion, given: RequestInputs, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const input = imageInput(version);
+    if (!('images' in given)) {
+      checkTensor(given, input.shape);
+      return given.values;
     }
-  }
-
-  async #lease(version: ResolvedVersion): Promise<Lease<ServedModel>> {
-    const onBatch = (batch: BatchReport) => this.#recorder.computed(batch);
-    const load = () => loadUnlessDeleted({ ...this.#options, onBatch }, version, 'input.model');
-    this.#recorder.lookedUp(this.#models.has(servedKey(version)));
-    const label = `${version.model.name}:${version.version}${version.int8 ? '#int8' : ''}`;
-    return this.#models.acquire(servedKey(version), { label, bytes: modelBytes(version), load });
+    const startedAt = performance.now();
+    const inputs = await this.#preprocessor.preprocess(given.images, input, given.field, signal);
+    this.#recorder.preprocessed(performance.now() - startedAt);
+    return inputs;
   }
 }
 
-function validate({ images, topK }: PredictionRequest): void {
-  if (images.length < 1 || images.length > MAX_IMAGES)
-    throw badInput('input.images', `${images.length} images; a request takes 1 to ${MAX_IMAGES}`);
-  if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
+function cannotExplain({ model, version, int8 }: ResolvedVersion): ResidualError {
+  const why = int8
+    ? `${model.name}:${version}#int8 has no class activation map, as no network in eight bits has; ask its network in ` +
+      'float32, without #int8'
+    : `${model.name}:${version} has no class activation map in its ONNX file, as those have that were published before ` +
+      'there were maps; train or import it again for a version that has';
+  return badInput('input.explain', why);
 }
-
-const imageInput = ({ model: { height, width, channels }, channelMean, channelStd }: ResolvedVersion) => ({
-  shape: { height, width, channels },
-  tables: normalisationTables({ mean: channelMean, std: channelStd }),
-});
 
 /** (N, K) as N views of (K). */
-function rows(outputs: Float32Array, count: number): Float32Array[] {
+function split(outputs: Float32Array, count: number): Float32Array[] {
   const width = outputs.length / count;
   return Array.from({ length: count }, (_, row) => outputs.subarray(row * width, (row + 1) * width));
 }

@@ -21,8 +21,20 @@ export interface Request {
   readonly task: Task;
 }
 
-/** `output` of `run`: (size, K). `load` and `release` have none. */
-export type Reply = { readonly id: number } & ({ readonly output: Float32Array | null } | { readonly error: string });
+/**
+ * (H', W') of the class activation map behind each image's probabilities; null where the model has none, or another
+ * output is asked for.
+ */
+export type MapShape = readonly [height: number, width: number] | null;
+
+/**
+ * `output` of `run`: (size, K), or (size, K + H' W') of an image's probabilities and then its map. `load` and `release`
+ * have none.
+ */
+export type Reply = { readonly id: number } & (
+  | { readonly output: Float32Array | null; readonly mapShape: MapShape }
+  | { readonly error: string }
+);
 
 const port = parentPort!;
 let session: InferenceSession | undefined;
@@ -30,6 +42,7 @@ let session: InferenceSession | undefined;
 let outputName: string;
 /** [C, H, W] */
 let imageShape: number[] = [];
+let mapShape: MapShape = null;
 
 // One after the other: a release must not overtake a run.
 let last = Promise.resolve();
@@ -40,7 +53,7 @@ port.on('message', (request: Request) => {
 async function answer({ id, task }: Request): Promise<void> {
   try {
     const output = await perform(task);
-    const reply: Reply = { id, output };
+    const reply: Reply = { id, output, mapShape };
     port.postMessage(reply, output === null ? [] : [output.buffer as ArrayBuffer]);
   } catch (error) {
     const reply: Reply = { id, error: error instanceof Error ? error.message : String(error) };
@@ -65,20 +78,53 @@ async function load({ onnx, threads, output }: Extract<Task, { kind: 'load' }>):
     graphOptimizationLevel: 'all',
     // The arena would keep the activations of the largest batch there ever was: 400 MB for ResNet-50 at 32 images.
     enableCpuMemArena: false,
-    extra: { session: { x64quantprecision: needsExactKernels() ? '1' : '0' } },
+    extra: {
+      session: {
+        x64quantprecision: needsExactKernels() ? '1' : '0',
+        // Its threads would turn in a loop between operators and batches, on the cores that decoding and Node.js want.
+        intra_op: { allow_spinning: '0' },
+      },
+    },
   });
   const [input] = session.inputMetadata;
   if (input?.isTensor !== true) throw new Error('the model has no input tensor');
   imageShape = input.shape.slice(1).map(Number);
+  mapShape = output === PROBABILITIES ? mapShapeOf(session) : null;
   // The first run allocates and packs: it should not be a user's.
   await infer(new Float32Array(imageShape.reduce((product, size) => product * size, 1)), 1);
 }
 
 async function infer(images: Float32Array, size: number): Promise<Float32Array> {
   const input = new Tensor('float32', images, [size, ...imageShape]);
-  const outputs = await session!.run({ input }, [outputName]);
-  // A copy of its own, since onnxruntime's memory cannot be handed to another thread.
-  return new Float32Array(outputs[outputName]!.data as Float32Array);
+  if (mapShape === null) {
+    const { [outputName]: output } = await session!.run({ input }, [outputName]);
+    // A copy of its own, since onnxruntime's memory cannot be handed to another thread.
+    return new Float32Array(output!.data as Float32Array);
+  }
+  const { [PROBABILITIES]: probabilities, [MAP]: maps } = await session!.run({ input }, [PROBABILITIES, MAP]);
+  return besides(probabilities!.data as Float32Array, maps!.data as Float32Array, size);
+}
+
+const PROBABILITIES = 'probabilities';
+const MAP = 'class_activation_map';
+
+/** A model that was published before there were maps, that is in eight bits or that was made elsewhere has none. */
+function mapShapeOf({ outputMetadata }: InferenceSession): MapShape {
+  const map = outputMetadata.find(({ name }) => name === MAP);
+  if (map?.isTensor !== true) return null;
+  const [, height, width] = map.shape.map(Number);
+  return [height!, width!];
+}
+
+/** (size, A) and (size, B) as (size, A + B). */
+function besides(a: Float32Array, b: Float32Array, size: number): Float32Array {
+  const [widthA, widthB] = [a.length / size, b.length / size];
+  const rows = new Float32Array(a.length + b.length);
+  for (let row = 0; row < size; row++) {
+    rows.set(a.subarray(row * widthA, (row + 1) * widthA), row * (widthA + widthB));
+    rows.set(b.subarray(row * widthB, (row + 1) * widthB), row * (widthA + widthB) + widthA);
+  }
+  return rows;
 }
 
 function collectGarbage(): void {

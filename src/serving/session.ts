@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Reply, Request, Task } from './session-thread.js';
+import type { MapShape, Reply, Request, Task } from './session-thread.js';
 
 /** The session's thread ended while it was needed; another session of the same model may do better. */
 export class SessionLostError extends Error {
@@ -30,6 +30,7 @@ export class Session {
   readonly #exited = new Promise((resolve) => this.#thread.once('exit', resolve));
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
+  #mapShape: MapShape = null;
   /** Set once the session takes no more work. */
   #over: SessionLostError | undefined;
 
@@ -54,9 +55,15 @@ export class Session {
     this.#thread.on('exit', (code) => this.#end(`the inference thread ended with code ${code}`));
   }
 
+  /** Of the class activation maps; null where `run` gives none. */
+  get mapShape(): MapShape {
+    return this.#mapShape;
+  }
+
   /**
    * @param images (size, C, H, W) float32, normalised; where it owns its buffer that is handed over
-   * @returns of the output that it was opened for, (size, K)
+   * @returns of the output that it was opened for, (size, K); with a `mapShape` (size, K + H' W'), each image's
+   *   probabilities and then its likeliest class's map
    * @throws SessionLostError
    */
   async run(images: Float32Array, size: number): Promise<Float32Array> {
@@ -83,8 +90,9 @@ export class Session {
   #receive(reply: Reply): void {
     const asked = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if ('error' in reply) asked?.reject(new Error(`onnxruntime: ${reply.error}`));
-    else asked?.resolve(reply.output);
+    if ('error' in reply) return asked?.reject(new Error(`onnxruntime: ${reply.error}`));
+    this.#mapShape = reply.mapShape;
+    asked?.resolve(reply.output);
   }
 
   #end(why: string): void {

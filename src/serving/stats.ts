@@ -1,7 +1,9 @@
 import { isOutage, ResidualError, type ErrorCode } from '../errors.js';
 import type { Metrics } from '../infra/metrics.js';
+import { CorruptObjectError } from '../infra/objects.js';
 import type { BatchedResult } from './batch.js';
 import type { BatchReport } from './batcher.js';
+import type { CacheState, LoadReport } from './model-cache.js';
 
 /** Quantiles are of at most so many requests … */
 const MAX_SAMPLES = 4096;
@@ -21,8 +23,22 @@ export interface ServingStats {
   readonly cacheHits: number;
   readonly cacheMisses: number;
   readonly evictions: number;
+  /** Models that were loaded. */
+  readonly loads: number;
+  /** Loads that failed, those of corrupt objects among them. */
+  readonly failedLoads: number;
+  /** Loads that were refused since the object is missing or is not what was published. */
+  readonly corruptLoads: number;
+  /** Versions in memory, on their way in or out, and the last that failed to load. */
+  readonly models: readonly ServedModelState[];
+  /** Images that are being decoded, wait or compute. */
+  readonly pendingImages: number;
   /** Of whole answered requests, over a sliding window: the last 4096 and at most five minutes. */
   readonly latencyMs: LatencyQuantiles;
+  /** Parts of it: decoding and normalising, waiting for the batch, computing. */
+  readonly preprocessMs: LatencyQuantiles;
+  readonly queueMs: LatencyQuantiles;
+  readonly computeMs: LatencyQuantiles;
   /** Images per batch that was computed. */
   readonly meanBatchSize: number;
 }
@@ -35,6 +51,12 @@ export interface CachedModelStats {
   readonly lastUsedAt: Date;
   /** Since the model was loaded. */
   readonly requests: number;
+}
+
+export interface ServedModelState extends CachedModelStats {
+  readonly state: CacheState;
+  /** Why it is in this state. */
+  readonly reason: string;
 }
 
 /** By nearest rank; 0 where there was no request. */
@@ -67,27 +89,40 @@ export class LatencyWindow {
 
 export type ServingMetrics = Pick<
   Metrics,
-  | 'predictions' | 'predictedImages' | 'predictionSeconds' | 'predictionQueueSeconds' | 'predictionComputeSeconds'
-  | 'batchImages' | 'cacheHits' | 'cacheMisses' | 'cacheEvictions' | 'cacheBytes' | 'cacheBudgetBytes' | 'cachedModels'
+  | 'predictions' | 'predictedImages' | 'predictionSeconds' | 'predictionPreprocessSeconds' | 'predictionQueueSeconds'
+  | 'predictionComputeSeconds' | 'batches' | 'batchImages' | 'pendingImages' | 'modelLoads' | 'modelLoadSeconds'
+  | 'cacheHits' | 'cacheMisses' | 'cacheEvictions' | 'cacheBytes' | 'cacheBudgetBytes' | 'cachedModels'
 >; // prettier-ignore
 
 /** Counts what happens, once for `servingStats` and once for Prometheus. */
 export class ServingRecorder {
   readonly #latencies = new LatencyWindow();
-  readonly #counts = { requests: 0, images: 0, cacheHits: 0, cacheMisses: 0, evictions: 0 };
+  readonly #preprocessing = new LatencyWindow();
+  readonly #queueing = new LatencyWindow();
+  readonly #computing = new LatencyWindow();
+  readonly #counts = {
+    requests: 0, images: 0, cacheHits: 0, cacheMisses: 0, evictions: 0, loads: 0, failedLoads: 0, corruptLoads: 0,
+  }; // prettier-ignore
   #batches = 0;
   #batchedImages = 0;
 
   constructor(private readonly metrics: ServingMetrics) {}
 
-  answered(images: number, latencyMs: number, { queueMs }: BatchedResult): void {
+  answered(images: number, latencyMs: number, { queueMs, computeMs }: BatchedResult): void {
     this.#counts.requests++;
     this.#counts.images += images;
     this.#latencies.add(latencyMs);
+    this.#queueing.add(queueMs);
+    this.#computing.add(computeMs);
     this.metrics.predictions.inc({ code: 'OK' });
     this.metrics.predictedImages.inc(images);
     this.metrics.predictionSeconds.observe(latencyMs / 1000);
     this.metrics.predictionQueueSeconds.observe(queueMs / 1000);
+  }
+
+  preprocessed(preprocessMs: number): void {
+    this.#preprocessing.add(preprocessMs);
+    this.metrics.predictionPreprocessSeconds.observe(preprocessMs / 1000);
   }
 
   /** A client that gave up is no error of ours. */
@@ -100,12 +135,21 @@ export class ServingRecorder {
     this.metrics[hit ? 'cacheHits' : 'cacheMisses'].inc();
   }
 
+  loaded({ loadMs, error }: LoadReport): void {
+    const result = loadResult(error);
+    this.#counts[result === 'OK' ? 'loads' : 'failedLoads']++;
+    if (result === 'CORRUPT') this.#counts.corruptLoads++;
+    if (result === 'OK') this.metrics.modelLoadSeconds.observe(loadMs / 1000);
+    this.metrics.modelLoads.inc({ result });
+  }
+
   evicted(): void {
     this.#counts.evictions++;
     this.metrics.cacheEvictions.inc();
   }
 
-  computed({ images, computeMs }: BatchReport): void {
+  computed({ images, reason, computeMs }: BatchReport): void {
+    this.metrics.batches.inc({ reason });
     this.#batches++;
     this.#batchedImages += images;
     this.metrics.batchImages.observe(images);
@@ -115,8 +159,20 @@ export class ServingRecorder {
   /** All but what the cache itself knows. */
   stats() {
     const meanBatchSize = this.#batches === 0 ? 0 : this.#batchedImages / this.#batches;
-    return { ...this.#counts, latencyMs: this.#latencies.quantiles(), meanBatchSize };
+    return {
+      ...this.#counts,
+      latencyMs: this.#latencies.quantiles(),
+      preprocessMs: this.#preprocessing.quantiles(),
+      queueMs: this.#queueing.quantiles(),
+      computeMs: this.#computing.quantiles(),
+      meanBatchSize,
+    };
   }
+}
+
+function loadResult(error: unknown): 'OK' | 'CORRUPT' | 'FAILED' {
+  if (error === undefined) return 'OK';
+  return error instanceof CorruptObjectError ? 'CORRUPT' : 'FAILED';
 }
 
 function codeOf(error: unknown): ErrorCode {

@@ -72,6 +72,12 @@ async function check(preset: PresetName, onnx: Uint8Array): Promise<object> {
   return checker.ask(file).finally(() => rm(file));
 }
 
+/** Of what the network's last pooling reads. */
+function pooledSize({ nodes }: Graph): number[] {
+  const [pooled] = nodes.find(({ name }) => name === 'avgpool')!.inputs;
+  return nodes.find(({ name }) => name === pooled)!.outputShape.slice(1);
+}
+
 async function probabilitiesOf(session: InferenceSession, images: Float32Array, batch: number): Promise<number[]> {
   const input = new Tensor('float32', images.subarray(0, batch * 3 * SIDE ** 2), [batch, 3, SIDE, SIDE]);
   const { probabilities } = await session.run({ input });
@@ -88,7 +94,11 @@ describe.each(PRESET_NAMES)('%s', (preset) => {
     expect(await check(preset, encodeOnnx(graph, tensors, METADATA))).toMatchObject({
       opset: [17],
       inputs: { input: ['batch', 3, SIDE, SIDE] },
-      outputs: { logits: ['batch', CLASSES.length], probabilities: ['batch', CLASSES.length] },
+      outputs: {
+        logits: ['batch', CLASSES.length],
+        probabilities: ['batch', CLASSES.length],
+        class_activation_map: ['batch', ...pooledSize(graph)],
+      },
       metadata: { class_names: CLASSES, mean: METADATA.mean, std: METADATA.std, input_shape: [3, SIDE, SIDE] },
       operators: expect.arrayContaining(['Softmax']),
     });

@@ -6,7 +6,7 @@ export const SIDE = 8;
 export const CLASS_NAMES = ['upper-left', 'upper-right', 'lower-left', 'lower-right'];
 
 export interface Images {
-  /** (N, 8, 8) */
+  /** (N, side, side) */
   readonly pixels: Uint8Array;
   /** (N) */
   readonly labels: Uint8Array;
@@ -33,8 +33,9 @@ export function encodeIdx({ pixels, labels }: Images): { images: Uint8Array; lab
     words.forEach((word, index) => bytes.writeUInt32BE(word, index * 4));
     return bytes;
   };
+  const side = Math.sqrt(pixels.length / labels.length);
   return {
-    images: Buffer.concat([header(0x803, labels.length, SIDE, SIDE), pixels]),
+    images: Buffer.concat([header(0x803, labels.length, side, side), pixels]),
     labels: Buffer.concat([header(0x801, labels.length), labels]),
   };
 }

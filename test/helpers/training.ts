@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestPlatform } from './platform.js';
-import { CLASS_NAMES, drawImages, encodeIdx, SIDE } from './shapes-data.js';
+import { CLASS_NAMES, drawImages, encodeIdx, SIDE, type Images } from './shapes-data.js';
 
 /** What a user does to get a run going, against a running platform. */
 
@@ -17,16 +17,27 @@ export async function ask(
 
 /** Uploads the quarters as the data set `shapes` and waits until it is READY. */
 export async function uploadShapes(platform: TestPlatform, trainImages = 203, testImages = 50): Promise<void> {
+  await uploadIdx(platform, 'shapes', CLASS_NAMES, drawImages(trainImages, 1), drawImages(testImages, 2));
+}
+
+/** Uploads a data set and waits until it is READY. */
+export async function uploadIdx(
+  platform: TestPlatform,
+  name: string,
+  names: readonly string[],
+  train: Images,
+  test: Images,
+): Promise<void> {
   const { createDataset } = await ask(
     platform,
-    `mutation ($names: [String!]) {
-      createDataset(input: { name: "shapes", format: IDX, classNames: $names }) {
+    `mutation ($name: String!, $names: [String!]) {
+      createDataset(input: { name: $name, format: IDX, classNames: $names }) {
         dataset { id } uploads { file url method headers }
       }
     }`,
-    { names: CLASS_NAMES },
+    { name, names },
   );
-  const splits = { train: encodeIdx(drawImages(trainImages, 1)), t10k: encodeIdx(drawImages(testImages, 2)) };
+  const splits = { train: encodeIdx(train), t10k: encodeIdx(test) };
   for (const { file, url, method, headers } of createDataset.uploads) {
     const split = file.startsWith('train') ? splits.train : splits.t10k;
     const body = Buffer.from(file.includes('images') ? split.images : split.labels);
@@ -35,7 +46,7 @@ export async function uploadShapes(platform: TestPlatform, trainImages = 203, te
   }
   await ask(platform, 'mutation ($id: ID!) { completeDataset(id: $id) { status } }', { id: createDataset.dataset.id });
   await until(async () => {
-    const { dataset } = await ask(platform, '{ dataset(name: "shapes") { status problems } }');
+    const { dataset } = await ask(platform, 'query ($name: String!) { dataset(name: $name) { status problems } }', { name });
     if (dataset.status === 'INVALID') throw new Error(dataset.problems.join('; '));
     return dataset.status === 'READY';
   }, 30_000);

@@ -21,6 +21,7 @@ const NEEDED: Record<string, Role> = {
   'mutation createWeightsUpload': 'TRAINER', 'mutation importWeights': 'TRAINER', 'mutation quantizeVersion': 'TRAINER',
   'mutation setAlias': 'TRAINER', 'mutation removeAlias': 'TRAINER', 'mutation deleteVersion': 'TRAINER',
   'query sweep': 'VIEWER', 'query sweeps': 'VIEWER', 'mutation startSweep': 'TRAINER', 'mutation cancelSweep': 'TRAINER',
+  'mutation configureServing': 'TRAINER',
   'mutation createApiKey': 'ADMIN', 'mutation revokeApiKey': 'ADMIN',
   'subscription runProgress': 'VIEWER',
 }; // prettier-ignore
@@ -34,6 +35,7 @@ const ARGUMENTS: Record<string, string> = {
   queueStats: '{ waiting }', servingStats: '{ requests }', apiKeys: '{ id }', runProgress: '(id: "none") { id }',
   predict: '(input: { model: "none", images: [] }) { latencyMs }',
   defineModel: `(input: { name: "X", preset: RESNET20, ${SHAPE}, classNames: [] }) { id }`,
+  configureServing: '(model: "none", input: {}) { maxBatch }',
   deleteModel: '(name: "none")', createDataset: '(input: { name: "X", format: IDX }) { dataset { id } }',
   completeDataset: '(id: "none") { id }', deleteDataset: '(name: "none", version: 1)',
   startTraining: '(input: { model: "none", dataset: "none" }) { id }', cancelTraining: '(id: "none") { id }',

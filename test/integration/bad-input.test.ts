@@ -272,7 +272,7 @@ const predict: Record<string, Case> = {
   'an empty image': { given: { images: [''] }, field: 'input.images.0' },
   'an image that is null': { given: { images: [null] }, field: 'input.images.0' },
   'a top of 0': { given: { topK: 0 }, field: 'input.topK' },
-  'an explanation, which is not there yet': { given: { explain: true }, field: 'input.explain' },
+  'an explanation that is neither true nor false': { given: { explain: 'yes' }, field: 'input.explain' },
 }; // prettier-ignore
 
 describe.each(['query', 'mutation'])('predict as a %s refuses', (kind) => {

@@ -108,6 +108,45 @@ describe('a run that was started with quantize: true', () => {
   });
 });
 
+test('a network in eight bits has no class activation map: explain is refused with what to do, and drawn without #int8', async () => {
+  const { images } = await pictures(1);
+  const explain = 'query ($input: PredictInput!) { predict(input: $input) { predictions { explanation } } }';
+  const asked = (model: string) =>
+    platform.graphql(explain, { input: { model, images: [images[0]!.toString('base64')], explain: true } });
+  expect((await asked('tiny:1#int8')).errors![0]).toMatchObject({
+    message: expect.stringMatching(/^tiny:1#int8 has no class activation map, .* without #int8$/),
+    extensions: { code: 'BAD_USER_INPUT', field: 'input.explain' },
+  });
+  expect((await asked('tiny:1')).data.predict.predictions[0].explanation).toEqual(expect.any(String));
+});
+
+test('an alias that moves is handed over in eight bits as in float32: what was in memory answers until the other is', async () => {
+  const version = await trainAnother();
+  await quantize('tiny', version);
+  await untilQuantized('tiny', version);
+  const point = (at: number) =>
+    ask(platform, 'mutation ($at: Int!) { setAlias(model: "tiny", alias: "candidate", version: $at) { name } }', { at });
+  const { images } = await pictures(1);
+  const references = ['tiny@candidate', 'tiny@candidate#int8'];
+  await point(1);
+  await Promise.all(references.map((reference) => predict(reference, images)));
+  await point(version);
+  await Promise.all(
+    references.map(async (reference) => {
+      let answering = 1;
+      for (const since = performance.now(); answering !== version && performance.now() - since < 10_000; ) {
+        const { cacheHit, modelVersion } = (await predict(reference, images)).data.predict;
+        expect(cacheHit).toBe(true);
+        answering = modelVersion.version;
+      }
+      expect(answering).toBe(version);
+    }),
+  );
+  const { servingStats } = await ask(platform, '{ servingStats { models { int8 state version { version } } } }');
+  const ofNew = servingStats.models.filter((model: any) => model.version.version === version);
+  expect(ofNew.map(({ int8, state }: any) => [int8, state]).toSorted()).toEqual([[false, 'READY'], [true, 'READY']]);
+});
+
 describe('quantizeVersion', () => {
   test('makes of a version without eight bits one with, however often it is asked', async () => {
     const version = await trainAnother();

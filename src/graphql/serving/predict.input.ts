@@ -11,4 +11,5 @@ export class PredictInput {
   model!: string;
   @Field(() => [Byte], { description: 'PNG, JPEG or WebP; 1 to 64.' }) images!: Buffer[];
   @Field(() => Int, { defaultValue: 5 }) topK!: number;
+  @Field(() => Boolean, { defaultValue: false, description: 'Draw where the top class was seen.' }) explain!: boolean;
 }

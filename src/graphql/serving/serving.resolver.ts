@@ -6,7 +6,7 @@ import type { Context } from '../context.js';
 import type { Loaders } from '../loaders.js';
 import { ModelVersionType } from '../registry/version.type.js';
 import { PredictInput } from './predict.input.js';
-import { CachedModelType, PredictionType, ServingStatsType } from './prediction.type.js';
+import { CachedModelType, PredictionType, ServedModelStateType, ServingStatsType } from './prediction.type.js';
 
 @Resolver(() => PredictionType)
 export class PredictionResolver {
@@ -40,10 +40,17 @@ export class ServingStatsResolver {
   async cachedModels(@Root() { cachedModels }: ServingStats, @Ctx() { loaders }: Context) {
     return withVersions(cachedModels, loaders);
   }
+
+  @FieldResolver(() => [ServedModelStateType], {
+    description: 'In memory, on their way in or out, and the last that failed to load.',
+  })
+  async models(@Root() { models }: ServingStats, @Ctx() { loaders }: Context) {
+    return withVersions(models, loaders);
+  }
 }
 
 /** A model that was deleted may be in memory a while longer; there is nothing left to say of it. */
-async function withVersions(cached: ServingStats['cachedModels'], loaders: Loaders) {
+async function withVersions<T extends { readonly versionId: string }>(cached: readonly T[], loaders: Loaders) {
   const entries = await Promise.all(
     cached.map(async ({ versionId, ...entry }) => ({ ...entry, version: await loaders.version.load(versionId) })),
   );

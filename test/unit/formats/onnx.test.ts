@@ -4,7 +4,7 @@ import { graphTensors, type Graph } from '../../../src/domain/network/graph.js';
 import { initialTensors } from '../../../src/domain/network/initialise.js';
 import { buildGraph } from '../../../src/domain/network/layers.js';
 import { normaliseNetwork } from '../../../src/domain/network/normalise.js';
-import { decodeModel } from '../../../src/formats/onnx-schema.js';
+import { DATA_TYPE, decodeModel, encodeModel } from '../../../src/formats/onnx-schema.js';
 import { encodeOnnx, OnnxError } from '../../../src/formats/onnx.js';
 import { largestDifference, readVariant, readVariants, VARIANT_IMAGES } from '../../golden/variants/variants.js';
 
@@ -12,8 +12,9 @@ const metadata = { classNames: ['a', 'b', 'c', 'd', 'é'], mean: [0.1, 0.2, 0.3]
 
 async function run(file: Uint8Array, graph: Graph, images: Float32Array, batch: number) {
   const session = await InferenceSession.create(file);
-  const { logits, probabilities } = await session.run({ input: new Tensor('float32', images, [batch, ...graph.inputShape]) });
-  return { session, logits: logits!, probabilities: probabilities! };
+  const outputs = await session.run({ input: new Tensor('float32', images, [batch, ...graph.inputShape]) });
+  const { logits, probabilities, class_activation_map: maps } = outputs;
+  return { session, outputs, logits: logits!, probabilities: probabilities!, maps: maps! };
 }
 
 describe.each(readVariants())('$name', ({ graph, tensors, input, logits: expected }) => {
@@ -24,6 +25,41 @@ describe.each(readVariants())('$name', ({ graph, tensors, input, logits: expecte
     const one = await run(file, graph, input.slice(0, input.length / VARIANT_IMAGES), 1);
     expect(largestDifference(one.logits.data as Float32Array, expected.slice(0, graph.numClasses))).toBeLessThan(1e-4);
   });
+
+  it("puts out the likeliest class's map, whose mean and that class's bias are PyTorch's logit", async () => {
+    const { maps } = await run(encodeOnnx(graph, tensors, metadata), graph, input, VARIANT_IMAGES);
+    const length = maps.data.length / VARIANT_IMAGES;
+    for (let image = 0; image < VARIANT_IMAGES; image++) {
+      const logits = expected.slice(image * graph.numClasses, (image + 1) * graph.numClasses);
+      const likeliest = logits.indexOf(Math.max(...logits));
+      const map = (maps.data as Float32Array).slice(image * length, (image + 1) * length);
+      const mean = map.reduce((sum, value) => sum + value, 0) / length;
+      expect(mean + tensors.get('fc.bias')![likeliest]!).toBeCloseTo(logits[likeliest]!, 4);
+    }
+  });
+});
+
+it("weighs each place's channels for its map, as the paper's equation 2 does", async () => {
+  const { graph, tensors, input } = readVariant('bottleneck');
+  const model = decodeModel(encodeOnnx(graph, tensors, metadata));
+  const pool = model.graph.node.find(({ opType }) => opType === 'GlobalAveragePool')!;
+  const dim = ['n', 'c', 'h', 'w'].map((dimParam) => ({ dimParam }));
+  const pooled = { name: pool.input[0]!, type: { tensorType: { elemType: DATA_TYPE.float, shape: { dim } } } };
+  const opened = { ...model, graph: { ...model.graph, output: [...model.graph.output, pooled] } };
+  const { outputs, probabilities, maps } = await run(encodeModel(opened), graph, input, VARIANT_IMAGES);
+  const activation = outputs[pooled.name]!;
+  const [, channels, height, width] = activation.dims as [number, number, number, number];
+  expect([height, width]).not.toEqual([1, 1]);
+  const expected = Float32Array.from({ length: VARIANT_IMAGES * height * width }, (_, index) => {
+    const [image, place] = [Math.floor(index / (height * width)), index % (height * width)];
+    const row = [...(probabilities.data as Float32Array).slice(image * 5, (image + 1) * 5)];
+    const weights = tensors.get('fc.weight')!.slice(row.indexOf(Math.max(...row)) * channels);
+    let sum = 0;
+    for (let channel = 0; channel < channels; channel++)
+      sum += weights[channel]! * (activation.data[(image * channels + channel) * height * width + place] as number);
+    return sum;
+  });
+  expect(largestDifference(maps.data as Float32Array, expected)).toBeLessThan(1e-4);
 });
 
 it('puts out probabilities: the softmax of the logits', async () => {
@@ -42,6 +78,7 @@ it('says what goes in and what comes out, with a batch of any size', async () =>
   expect(session.outputMetadata).toMatchObject([
     { name: 'logits', type: 'float32', shape: ['batch', 5] },
     { name: 'probabilities', type: 'float32', shape: ['batch', 5] },
+    { name: 'class_activation_map', type: 'float32', shape: ['batch', 5, 5] },
   ]);
 });
 
@@ -56,7 +93,8 @@ it('carries versions, classes and normalisation, and the tensors under their own
     std: metadata.std,
     input_shape: [3, 37, 33],
   });
-  const initializers = model.graph.initializer.map(({ name, dims }) => ({ name, shape: dims }));
+  const floats = model.graph.initializer.filter(({ dataType }) => dataType === DATA_TYPE.float);
+  const initializers = floats.map(({ name, dims }) => ({ name, shape: dims }));
   expect(initializers).toEqual(graphTensors(graph).map(({ name, shape }) => ({ name, shape })));
   expect(model.graph.node.filter(({ opType }) => opType === 'BatchNormalization')).toHaveLength(
     graph.nodes.filter(({ kind }) => kind === 'batchNorm').length,

@@ -142,6 +142,32 @@ describe('the batcher', () => {
     expect(batcher.queuedImages).toBe(0);
   });
 
+  it('takes a request that alone is larger than the queue while nothing waits', async () => {
+    const { send, nextBatch } = controlled({ maxQueueImages: 2 });
+    const large = send(1, 2, 3);
+    await expect(send(4)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    (await nextBatch()).finish();
+    expect([...(await large).outputs]).toEqual([2, 4, 6]);
+  });
+
+  it('goes by new rules with what waits already: smaller batches, no delay', async () => {
+    const { batcher, send, nextBatch, batches } = controlled({ maxDelayMs: 3_600_000, maxBatchImages: 4 });
+    const answers = [send(1, 2, 3), send(4)];
+    (await nextBatch()).finish();
+    answers.push(send(5, 6), send(7));
+    await immediate();
+    await immediate();
+    expect(batches).toHaveLength(1);
+    batcher.configure({ maxBatchImages: 1, maxDelayMs: 0, maxQueueImages: 3 });
+    for (const expected of [[5, 6], [7]]) {
+      const { inputs, finish } = await nextBatch();
+      // A request that was taken whole stays whole.
+      expect(inputs).toEqual(expected);
+      finish();
+    }
+    await Promise.all(answers);
+  });
+
   it('takes a request whose client gave up out of the queue, with all its parts', async () => {
     const { batcher, send, nextBatch } = controlled({ maxBatchImages: 2 });
     const first = send(1);

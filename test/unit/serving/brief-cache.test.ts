@@ -15,6 +15,16 @@ describe('answers that may be a little old', () => {
     expect(await cache.get('a')).toBe('a 3');
   });
 
+  it('are asked for anew by refresh, for those who come after it too', async () => {
+    let asked = 0;
+    const cache = new BriefCache(1_000, async () => ++asked);
+    expect([await cache.get('a'), await cache.refresh('a'), await cache.get('a')]).toEqual([1, 2, 2]);
+    vi.advanceTimersByTime(500);
+    await cache.refresh('a');
+    vi.advanceTimersByTime(999);
+    expect(await cache.get('a')).toBe(3);
+  });
+
   it('are not kept where they are failures', async () => {
     let asked = 0;
     const cache = new BriefCache(1_000, async () => {

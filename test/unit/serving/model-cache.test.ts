@@ -152,6 +152,23 @@ describe('the model cache', () => {
     expect([broken.value.released, fresh.value.released, cache.bytes]).toEqual([true, false, 30]);
   });
 
+  it('loads ahead without counting a request, and keeps what is pinned meanwhile', async () => {
+    const reports: unknown[] = [];
+    const { cache, source, use, loads } = setup({ maxWaitForRoomMs: 20, onLoad: (report) => reports.push(report) });
+    const { value } = await use('old', 60);
+    const unpin = cache.pin('old')!;
+    await expect(cache.warm('new', source('new', 50))).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    expect([value.released, cache.has('old')]).toEqual([false, true]);
+    unpin();
+    unpin();
+    await Promise.all([cache.warm('new', source('new', 50)), cache.warm('new', source('new', 50))]);
+    expect([value.released, loads]).toEqual([true, ['old', 'new']]);
+    expect(cache.states()).toMatchObject([{ key: 'new', state: 'READY', requests: 0 }]);
+    expect(cache.pin('old')).toBeUndefined();
+    expect(reports).toMatchObject([{ label: 'old' }, { label: 'new', error: { code: 'SERVICE_UNAVAILABLE' } }, { label: 'new' }]);
+    expect(reports[2]).not.toHaveProperty('error');
+  });
+
   it('waits for every lease before it closes, releases everything, and takes nothing new', async () => {
     const { cache, source, use } = setup();
     const idle = await use('a');

@@ -14,6 +14,9 @@ const makeOnnx = () =>
 const makeImages = (size: number) =>
   Float32Array.from({ length: size * 3072 }, (_, index) => Math.sin(index * 0.37) + Math.cos(index * 0.011));
 
+/** Ten probabilities and a map of 8x8. */
+const ROW = 74;
+
 const opened: Session[] = [];
 async function open(onnx = makeOnnx()): Promise<Session> {
   const session = await Session.open(onnx, { threads: 1 });
@@ -25,17 +28,33 @@ afterEach(async () => {
 });
 
 describe('an inference session', () => {
-  it('gives the probabilities that onnxruntime gives, for any batch size', async () => {
+  it("gives each image's probabilities and its map as onnxruntime gives them, for any batch size", async () => {
     const session = await open();
+    expect(session.mapShape).toEqual([8, 8]);
     const direct = await InferenceSession.create(makeOnnx());
     for (const size of [1, 7, 3]) {
       const expected = await direct.run({ input: new Tensor('float32', makeImages(size), [size, 3, 32, 32]) });
-      const probabilities = await session.run(makeImages(size), size);
-      expect(probabilities).toHaveLength(size * 10);
-      const difference = probabilities.map((value, index) => Math.abs(value - (expected['probabilities']!.data[index] as number)));
-      expect(Math.max(...difference)).toBeLessThan(1e-6);
+      const rows = await session.run(makeImages(size), size);
+      expect(rows).toHaveLength(size * ROW);
+      const [probabilities, maps] = ['probabilities', 'class_activation_map'].map((name) => expected[name]!.data as Float32Array);
+      const difference = rows.map((value, index) => {
+        const [image, column] = [Math.floor(index / ROW), index % ROW];
+        return Math.abs(value - (column < 10 ? probabilities![image * 10 + column]! : maps![image * 64 + column - 10]!));
+      });
+      expect(Math.max(...difference)).toBeLessThan(1e-5);
     }
     await direct.release();
+  });
+
+  it('gives another output than the probabilities alone, without maps', async () => {
+    const session = await Session.open(makeOnnx(), { threads: 1, output: 'logits' });
+    opened.push(session);
+    expect(session.mapShape).toBeNull();
+    const direct = await InferenceSession.create(makeOnnx());
+    const { logits } = await direct.run({ input: new Tensor('float32', makeImages(2), [2, 3, 32, 32]) });
+    await direct.release();
+    const expected = [...(logits!.data as Float32Array)].map((logit) => expect.closeTo(logit, 4) as number);
+    expect([...(await session.run(makeImages(2), 2))]).toEqual(expected);
   });
 
   it('leaves the event loop free while it computes', async () => {
@@ -64,14 +83,14 @@ describe('an inference session', () => {
   it('tells a run of what it cannot compute and goes on', async () => {
     const session = await open();
     await expect(session.run(new Float32Array(5), 1)).rejects.toThrow(/onnxruntime: /);
-    expect(await session.run(makeImages(1), 1)).toHaveLength(10);
+    expect(await session.run(makeImages(1), 1)).toHaveLength(ROW);
   });
 
   it('answers what it has taken before it is released, and nothing afterwards', async () => {
     const session = await open();
     const running = session.run(makeImages(8), 8);
     await Promise.all([session.release(), session.release()]);
-    expect(await running).toHaveLength(80);
+    expect(await running).toHaveLength(8 * ROW);
     await expect(session.run(makeImages(1), 1)).rejects.toThrow(SessionLostError);
   });
 
