@@ -57,22 +57,28 @@ export async function pauseRun(deps: Deps, id: string): Promise<TrainingRun> {
 export async function resumeRun(deps: Deps, id: string): Promise<TrainingRun> {
   const { database, queue } = deps;
   await checkNotHeld(deps, id);
-  const resumed = await database.trainingRun.updateMany({
-    where: { id, status: 'PAUSED', requestedState: { not: 'CANCEL' } },
-    data: { requestedState: 'RUN', status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
-  });
-  const takenBack =
-    resumed.count === 0 &&
-    (await database.trainingRun.updateMany({
-      where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: 'PAUSE' },
-      data: { requestedState: 'RUN' },
-    }));
+  // A pause that comes between its two looks is found by the next.
+  const asked = (await askToRun(database, id)) || (await askToRun(database, id));
   const run = await changedRun(deps, id);
-  if (takenBack && takenBack.count === 0) throw conflict(`the run is ${inWords(run)}, not PAUSED`, 'id');
+  if (!asked) throw conflict(`the run is ${inWords(run)}, not PAUSED`, 'id');
   // Where the queue is away, or the job of the attempt that paused has not ended yet, `recoverRuns` sees to it.
   if (run.status === 'QUEUED')
     await queue.enqueue('train', { v: 1, runId: id }, { priority: run.priority }).catch(() => undefined);
   return run;
+}
+
+/** Whether it rested, or had yet to do so. */
+async function askToRun(database: Deps['database'], id: string): Promise<boolean> {
+  const resumed = await database.trainingRun.updateMany({
+    where: { id, status: 'PAUSED', requestedState: { not: 'CANCEL' } },
+    data: { requestedState: 'RUN', status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
+  });
+  if (resumed.count > 0) return true;
+  const takenBack = await database.trainingRun.updateMany({
+    where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: 'PAUSE' },
+    data: { requestedState: 'RUN' },
+  });
+  return takenBack.count > 0;
 }
 
 /** A trial that has come to its rung waits for its sweep, which says how far it goes on. */

@@ -8,9 +8,9 @@ export const RECOVER_EVERY_MS = 10_000;
 const AT_ONCE = 500;
 
 /**
- * Queues every run that waits or whose worker is dead, the one that has waited longest first: within a priority the
- * queue keeps that order. Queueing one whose job is there changes nothing, so only those whose job was lost are put
- * back.
+ * Queues every run that waits or whose worker is dead: the most urgent first, since an idle worker takes the first that
+ * comes, and within a priority the one that has waited longest, as the queue keeps that order. Queueing one whose job is
+ * there changes nothing, so only those whose job was lost are put back.
  */
 export async function recoverRuns({ database, queue }: { database: Database; queue: JobQueue }): Promise<void> {
   const deadSince = new Date(Date.now() - OWNER_DEAD_AFTER_MS);
@@ -24,7 +24,7 @@ export async function recoverRuns({ database, queue }: { database: Database; que
         ],
       },
       select: { id: true, number: true, priority: true, queuedAt: true },
-      orderBy: [{ queuedAt: 'asc' }, { number: 'asc' }],
+      orderBy: [{ priority: 'desc' }, { queuedAt: 'asc' }, { number: 'asc' }],
       take: AT_ONCE,
     });
     for (const { id, priority } of runs) await queue.enqueue('train', { v: 1, runId: id }, { priority });
@@ -33,8 +33,12 @@ export async function recoverRuns({ database, queue }: { database: Database; que
   }
 }
 
-type Place = Pick<TrainingRun, 'queuedAt' | 'number'>;
+type Place = Pick<TrainingRun, 'priority' | 'queuedAt' | 'number'>;
 
-const behind = ({ queuedAt, number }: Place): Prisma.TrainingRunWhereInput => ({
-  OR: [{ queuedAt: { gt: queuedAt } }, { queuedAt, number: { gt: number } }],
+const behind = ({ priority, queuedAt, number }: Place): Prisma.TrainingRunWhereInput => ({
+  OR: [
+    { priority: { lt: priority } },
+    { priority, queuedAt: { gt: queuedAt } },
+    { priority, queuedAt, number: { gt: number } },
+  ],
 });
