@@ -8,8 +8,8 @@ export const RECOVER_EVERY_MS = 10_000;
 const AT_ONCE = 500;
 
 /**
- * Queues every run that waits or whose worker is dead: the most urgent first, since an idle worker takes the first that
- * comes, and within a priority the one that has waited longest, as the queue keeps that order. Queueing one whose job is
+ * Queues every run that waits or whose worker is dead: the most urgent first, since an idle worker takes the first to
+ * come, and within a priority the one that has waited longest, as the queue keeps that order. Queueing one whose job is
  * there changes nothing, so only those whose job was lost are put back.
  */
 export async function recoverRuns({ database, queue }: { database: Database; queue: JobQueue }): Promise<void> {
