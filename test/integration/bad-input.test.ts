@@ -7,6 +7,7 @@ import type { TrainingRun } from '../../src/infra/prisma/client.js';
 import { keysIn } from '../helpers/buckets.js';
 import { idxFiles, image } from '../helpers/dataset-files.js';
 import { upload } from '../helpers/datasets.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineSmallModel, publishRandomVersion } from '../helpers/published-version.js';
 import { createRunRow } from '../helpers/rows.js';
@@ -22,16 +23,8 @@ let bucket: ObjectsConfig;
 let known: unknown;
 beforeAll(async () => {
   platform = await startPlatform({ workers: ['datasets'], env: { MAX_BODY_BYTES: String(4 * 1024 ** 2) } });
-  const { env } = platform;
-  database = connectDatabase(env['DATABASE_URL']!);
-  bucket = {
-    endpoint: env['S3_ENDPOINT']!,
-    publicEndpoint: env['S3_ENDPOINT']!,
-    accessKey: env['S3_ACCESS_KEY']!,
-    secretKey: env['S3_SECRET_KEY']!,
-    bucket: env['S3_BUCKET']!,
-    region: 'us-east-1',
-  };
+  database = connectDatabase(platform.env['DATABASE_URL']!);
+  bucket = bucketOf(platform);
   await Promise.all([prepareDatasets(), prepareModels()]);
   known = await footprint();
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
 import { corruptObject } from '../helpers/corrupt-object.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineSmallModel, NORMALISATION, publishRandomVersion } from '../helpers/published-version.js';
 
@@ -247,10 +248,3 @@ describe('an inference is refused with {"error"}', () => {
     expect((await inferBinary({ inputs: [binaryTensor()] }, tensorBytes(), { path: 'slow' })).status).toBe(200);
   });
 });
-
-function bucketOf({ env }: TestPlatform) {
-  return {
-    endpoint: env['S3_ENDPOINT']!, publicEndpoint: env['S3_ENDPOINT']!, accessKey: env['S3_ACCESS_KEY']!,
-    secretKey: env['S3_SECRET_KEY']!, bucket: env['S3_BUCKET']!, region: 'us-east-1',
-  }; // prettier-ignore
-}

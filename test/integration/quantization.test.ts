@@ -4,6 +4,7 @@ import type { ObjectsConfig } from '../../src/config.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
 import { corruptObject } from '../helpers/corrupt-object.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { drawImages, SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
@@ -20,12 +21,8 @@ let trained: any;
 beforeAll(async () => {
   platform = await startPlatform({ workers: ['train', 'datasets'], env: { TRAINING_THREADS: '1' } });
   quantizer = await platform.startWorker('quantize');
-  const { env } = platform;
-  database = connectDatabase(env['DATABASE_URL']!);
-  bucket = {
-    endpoint: env['S3_ENDPOINT']!, publicEndpoint: env['S3_ENDPOINT']!, accessKey: env['S3_ACCESS_KEY']!,
-    secretKey: env['S3_SECRET_KEY']!, bucket: env['S3_BUCKET']!, region: 'us-east-1',
-  }; // prettier-ignore
+  database = connectDatabase(platform.env['DATABASE_URL']!);
+  bucket = bucketOf(platform);
   await Promise.all([uploadShapes(platform), defineTiny(platform), defineTiny(platform, 'imported')]);
   await untilOver(platform, await startTiny(platform, { epochs: 8, quantize: true }));
   trained = await untilQuantized('tiny', 1);

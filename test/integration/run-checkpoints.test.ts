@@ -5,6 +5,7 @@ import { createObjectStore } from '../../src/infra/objects.js';
 import { removeFinishedCheckpoints } from '../../src/runs/checkpoints.js';
 import { keysIn } from '../helpers/buckets.js';
 import { connect } from '../helpers/databases.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
@@ -26,18 +27,9 @@ afterAll(async () => {
   await platform.stop();
 });
 
-const bucket = () => ({
-  endpoint: platform.env['S3_ENDPOINT']!,
-  publicEndpoint: platform.env['S3_ENDPOINT']!,
-  accessKey: platform.env['S3_ACCESS_KEY']!,
-  secretKey: platform.env['S3_SECRET_KEY']!,
-  bucket: platform.env['S3_BUCKET']!,
-  region: 'us-east-1',
-});
-
 /** SHA-256 of what lies in the store beside uploads, and of what rows name. */
 async function storedAndNamed(): Promise<[string[], string[]]> {
-  const stored = (await keysIn(bucket())).filter((key) => key.startsWith('sha256/')).map((key) => key.slice(-64));
+  const stored = (await keysIn(bucketOf(platform))).filter((key) => key.startsWith('sha256/')).map((key) => key.slice(-64));
   const pick = { select: { sha256: true } } as const;
   const rows = [
     ...(await database.artifact.findMany(pick)),
@@ -80,7 +72,7 @@ it.each([
   expect(found.map(({ step }) => step)).toEqual(kept);
   for (const { step, epoch, bytes, sha256 } of found) {
     expect(epoch).toBe(Math.floor(step / 13));
-    expect(await createObjectStore(bucket()).get(sha256)).toHaveLength(bytes);
+    expect(await createObjectStore(bucketOf(platform)).get(sha256)).toHaveLength(bytes);
   }
   await untilOnlyNamedStored();
   expect(await database.droppedObject.count()).toBe(0);
@@ -95,7 +87,7 @@ it('a cancelled run that keeps none has none left, and one that is going on has 
 });
 
 it('what was dropped when the object store was away goes at the next look, unless a row names it', async () => {
-  const objects = createObjectStore(bucket());
+  const objects = createObjectStore(bucketOf(platform));
   const orphan = await objects.putBytes(Buffer.from('dropped'));
   const { sha256: named } = await database.artifact.findFirstOrThrow();
   await database.$transaction((transaction) => dropObjects(transaction, [orphan.sha256, named]));
@@ -106,7 +98,7 @@ it('what was dropped when the object store was away goes at the next look, unles
 });
 
 it('what a worker had stored and not named when it was killed goes once its time is over, and nothing else does', async () => {
-  const objects = createObjectStore(bucket());
+  const objects = createObjectStore(bucketOf(platform));
   const id = await startTiny(platform, { epochs: 5_000, checkpointEverySteps: 5 });
   await until(async () => (await checkpoints(id)).length > 0, 20_000);
   // No row of a checkpoint can be written from here on.
@@ -135,7 +127,7 @@ it('what a worker had stored and not named when it was killed goes once its time
 });
 
 it('a version whose objects are removed before it names them has them stored once more', async () => {
-  const objects = createObjectStore(bucket());
+  const objects = createObjectStore(bucketOf(platform));
   const settings = { epochs: 1, seed: 12, keepCheckpoints: 0, model: 'again' };
   const artifactsOf = async (id: string): Promise<string[]> =>
     (await untilOver(platform, id)).version.artifacts.map(({ sha256 }: { sha256: string }) => sha256);
@@ -171,7 +163,7 @@ it('deleting a model removes the objects of its versions and checkpoints, but no
   const shared = await database.artifact.findMany({ where: { version: { model: { name: 'twin' } }, kind: 'SAFETENSORS' } });
   await deleteModel('twin');
   await untilOnlyNamedStored();
-  const objects = createObjectStore(bucket());
+  const objects = createObjectStore(bucketOf(platform));
   for (const { sha256 } of shared) expect(await objects.has(sha256)).toBe(true);
   await deleteModel('other');
   await untilOnlyNamedStored();

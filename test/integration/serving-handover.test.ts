@@ -4,7 +4,7 @@ import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore, type ObjectStore } from '../../src/infra/objects.js';
 import { corruptObject } from '../helpers/corrupt-object.js';
 import { freshName } from '../helpers/databases.js';
-import { objectsOf } from '../helpers/objects-of.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineSmallModel, publishRandomVersion } from '../helpers/published-version.js';
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
   platform = await startPlatform();
   askOther = await platform.startApi();
   database = connectDatabase(platform.env['DATABASE_URL']!);
-  objects = createObjectStore(objectsOf(platform));
+  objects = createObjectStore(bucketOf(platform));
 });
 afterAll(async () => {
   await database.$disconnect();
@@ -87,7 +87,7 @@ test('a name that moves while nobody asks is answered by the new version at the 
 test('a new version whose object is corrupt is refused, counted and reported; the one before answers until a sound one comes', async () => {
   // What is stored under a hash already is not stored again: the version is published with the corrupt object.
   const donor = await publishRandomVersion({ database, objects }, await defineSmallModel(database, freshName('donor-')), 2);
-  await corruptObject(objectsOf(platform), donor.sha256);
+  await corruptObject(bucketOf(platform), donor.sha256);
   const { model } = await publishRandomVersion({ database, objects }, await defineSmallModel(database, freshName('m-')), 1);
   const { probability } = await predict(model.name);
   await publishRandomVersion({ database, objects }, model, 2);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
 import { freshName } from '../helpers/databases.js';
-import { objectsOf } from '../helpers/objects-of.js';
+import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { defineSmallModel, publishRandomVersion } from '../helpers/published-version.js';
 
@@ -27,7 +27,7 @@ const CONFIGURE = `mutation ($model: String!, $input: ServingSettingsInput!) {
 
 async function servedModel(): Promise<string> {
   const model = await defineSmallModel(database, freshName('m-'));
-  await publishRandomVersion({ database, objects: createObjectStore(objectsOf(platform)) }, model, 1);
+  await publishRandomVersion({ database, objects: createObjectStore(bucketOf(platform)) }, model, 1);
   return model.name;
 }
 

@@ -186,7 +186,7 @@ const Im2colKernels* kernelsFor(const ConvSpec& spec) {
 }  // namespace
 
 bool im2colPays(const ConvSpec& spec) {
-  // Many columns of a narrow image's patches are zeros.
+  // Rows of a patch are rounded up to whole vectors: with few channels most of the columns would be zeros.
   const PatchGeometry geometry = geometryOf(spec);
   const bool dense = 4 * spec.kernel * geometry.rowElements() >= 3 * geometry.columns();
   return dense && kernelsFor(spec) && !(spec.x.type == DataType::BFloat16 && hasMatrixTiles());
