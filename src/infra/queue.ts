@@ -210,10 +210,10 @@ export function startJobWorker<N extends JobName>(
   return {
     ready: async () => void (await worker.waitUntilReady()),
     close: async () => {
+      const closed = new AbortController();
       // With Redis away BullMQ waits for it; the jobs are then found as stalled by another worker.
-      const closing = quietly(worker.close());
-      if (redis.status !== 'ready') await quietly(deadline(DEADLINE_MS, closing));
-      else await closing;
+      await Promise.race([quietly(worker.close()), stayedAway(redis, DEADLINE_MS, closed.signal)]);
+      closed.abort();
       redis.disconnect();
       handled.delete(key);
     },
@@ -242,6 +242,21 @@ async function ready(redis: Redis): Promise<void> {
     redis.off('error', onError);
     if (onReady) redis.off('ready', onReady);
   }
+}
+
+/** Resolves once there has been no connection for `milliseconds` without a break, unless `signal` is aborted before. */
+function stayedAway(redis: Redis, milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const onClose = () => (timer ??= setTimeout(resolve, milliseconds));
+    const onReady = () => (timer = void clearTimeout(timer));
+    redis.on('close', onClose).on('ready', onReady);
+    signal.addEventListener('abort', () => {
+      redis.off('close', onClose).off('ready', onReady);
+      onReady();
+    });
+    if (redis.status !== 'ready') onClose();
+  });
 }
 
 async function deadline<T>(milliseconds: number, promise: Promise<T>): Promise<T> {

@@ -201,16 +201,18 @@ describe('with Redis away, the queue says so within two seconds', () => {
     await known.close();
   });
 
-  it('and closing a queue or a worker neither hangs nor throws', async () => {
+  it.each(['before', 'while'])('and closing a queue or a worker neither hangs nor throws: gone %s', async (when) => {
     const config = fresh();
     const queue = createJobQueue(config);
+    await queue.check();
     const worker = startJobWorker(config, 'train', async () => {});
     await worker.ready();
-    await stopRedis();
+    const stopped = stopRedis();
+    if (when === 'before') await stopped;
     const started = Date.now();
-    await queue.close();
-    await worker.close();
+    await Promise.all([queue.close(), worker.close()]);
     expect(Date.now() - started).toBeLessThan(5_000);
+    await stopped;
     await startRedis();
   });
 });
