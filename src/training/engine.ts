@@ -16,6 +16,8 @@ export interface Engine {
   readonly device: string;
   /** Precisions that this machine computes natively, the fastest first: AUTO takes the first. */
   readonly precisions: readonly ComputePrecision[];
+  /** Whether it computes on all cores of this process, so that whatever runs beside a step slows the step down. */
+  readonly fillsCores: boolean;
   /**
    * Builds the network for one batch size, from `initial` tensors.
    * @throws ResourceError where the batch does not fit in memory.

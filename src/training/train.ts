@@ -183,8 +183,7 @@ class Loop {
       const started = performance.now();
       const learningRate = this.learningRate(this.step);
       const stepping = this.session.step(batch, learningRate);
-      // The next batch is made while the engine computes.
-      next = await prepared(stepping, batches);
+      next = await this.nextBatch(batches, stepping);
       this.recordStep(batch, await stepping, learningRate, (performance.now() - started) / 1000);
       // The epoch's own follows its last step anyway.
       if (!next.done && this.step % (this.task.checkpointEverySteps ?? Infinity) === 0) await this.saveCheckpoint();
@@ -246,7 +245,7 @@ class Loop {
       if (this.isPaused()) return undefined;
       const batch = next.value;
       const evaluating = this.session.evaluate(batch.images, batch.size);
-      next = await prepared(evaluating, batches);
+      next = await this.nextBatch(batches, evaluating);
       addLogits(tally, await evaluating, batch.labels);
     }
     return summariseTally(tally, classNames);
@@ -273,19 +272,24 @@ class Loop {
     return learningRateAt(step, optimizer.learningRate, schedule, this.horizon);
   }
 
+  /**
+   * While the engine computes, or after it where it has every core: two threads that wait for one another at each layer
+   * lose more to a third than the batch takes (docs/performance.md).
+   */
+  private async nextBatch(batches: Generator<Batch>, computing: Promise<unknown>): Promise<IteratorResult<Batch>> {
+    if (this.task.engine.fillsCores) await computing;
+    try {
+      return batches.next();
+    } catch (error) {
+      // Until then the engine reads its buffers.
+      await computing.catch(() => undefined);
+      throw error;
+    }
+  }
+
   private isPaused(): boolean {
     this.signals.stop.throwIfAborted();
     return this.signals.pause?.aborted ?? false;
-  }
-}
-
-/** Makes the next batch while `computing` runs; where that fails, the engine is done with its buffers first. */
-async function prepared(computing: Promise<unknown>, batches: Generator<Batch>): Promise<IteratorResult<Batch>> {
-  try {
-    return batches.next();
-  } catch (error) {
-    await computing.catch(() => undefined);
-    throw error;
   }
 }
 

@@ -45,8 +45,15 @@ function writeShifted(
     let source = offset + (sourceY * width + firstColumn + left) * channels;
     let target = row + (flip ? width - 1 - firstColumn : firstColumn) * channels;
     for (let x = firstColumn; x < lastColumn; x++) {
-      for (let channel = 0; channel < channels; channel++)
-        images[target + channel] = tables[channel * 256 + pixels[source + channel]!]!;
+      // The usual number, written out, takes two thirds of the time.
+      if (channels === 3) {
+        images[target] = tables[pixels[source]!]!;
+        images[target + 1] = tables[256 + pixels[source + 1]!]!;
+        images[target + 2] = tables[512 + pixels[source + 2]!]!;
+      } else {
+        for (let channel = 0; channel < channels; channel++)
+          images[target + channel] = tables[channel * 256 + pixels[source + channel]!]!;
+      }
       source += channels;
       target += columnStep;
     }

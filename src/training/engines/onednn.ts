@@ -31,6 +31,7 @@ export function createOneDnnEngine({ threads = availableParallelism() }: OneDnnO
     name: 'ONEDNN',
     device: `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${addon.isa}, oneDNN ${addon.oneDnnVersion}`,
     precisions: addon.nativeBFloat16 ? ['BFLOAT16', 'FLOAT32'] : ['FLOAT32'],
+    fillsCores: threads >= availableParallelism(),
     open: (graph, initial, options) => openSession(addon, graph, initial, options, threads),
   };
 }

@@ -23,6 +23,7 @@ export async function createTfjsEngine(): Promise<Engine> {
     name: 'TFJS',
     device: description,
     precisions: ['FLOAT32'],
+    fillsCores: false,
     open: (graph, initial, options) => openSession(thread, ++sessions, graph, initial, options),
   };
 }
