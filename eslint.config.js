@@ -1,10 +1,14 @@
 import { defineConfig, globalIgnores } from 'eslint/config';
+import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 const UNBREAKABLE = { ignoreUrls: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true };
 
 export default defineConfig(
-  globalIgnores(['dist/', 'native/build/', 'native/test/build/', 'src/infra/prisma/', '.residual/', 'coverage/']),
+  globalIgnores([
+    'dist/', 'native/build/', 'native/test/build/', 'src/infra/prisma/', '.residual/', 'coverage/', 'web/dist/',
+    'web/src/gql/',
+  ]),
   tseslint.configs.recommended,
   {
     rules: {
@@ -48,6 +52,7 @@ export default defineConfig(
     files: ['src/graphql/**/*.ts'],
     rules: { '@typescript-eslint/consistent-type-imports': 'off' },
   },
+  { files: ['web/**/*.tsx'], extends: [reactHooks.configs.flat.recommended] },
   {
     // A title is a claim, and a claim is a whole sentence.
     files: ['test/**/*.ts'],

@@ -46,6 +46,12 @@ const SYSTEM_PACKAGES = [
     needless: () => purpose !== 'test',
   },
   {
+    name: 'chromium',
+    why: 'the browser that the tests open the dashboard in',
+    there: () => inPath('chromium'),
+    needless: () => purpose !== 'test',
+  },
+  {
     name: 'python3-torchvision',
     why: "torchvision's networks, which the tests compare ours with",
     there: () => existsSync('/usr/lib/python3/dist-packages/torchvision'),
@@ -84,7 +90,17 @@ const STEPS = [
     output: 'dist',
     run: () => node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'),
   },
+  {
+    what: 'vite build',
+    why: 'the dashboard',
+    inputs: ['package-lock.json', 'schema.graphql', 'web'],
+    output: 'web/dist',
+    run: () => npm('run', 'build', '--workspace', 'web'),
+  },
 ];
+
+/** What the steps make amidst their inputs. */
+const MADE = ['src/infra/prisma', 'web/dist', 'web/src/gql', 'web/node_modules'];
 
 /** A step that came to nothing; the message says all there is to say. */
 class SetupError extends Error {}
@@ -165,7 +181,7 @@ function hashOf(inputs, also) {
 /** Relative to the root, in a fixed order, without what the steps themselves make. */
 function filesUnder(entry) {
   const found = statSync(path.join(ROOT, entry), { throwIfNoEntry: false });
-  if (found === undefined || entry === 'src/infra/prisma') return [];
+  if (found === undefined || MADE.includes(entry)) return [];
   if (found.isFile()) return [entry];
   return readdirSync(path.join(ROOT, entry)).toSorted().flatMap((name) => filesUnder(`${entry}/${name}`));
 }

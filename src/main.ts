@@ -45,7 +45,13 @@ async function main(): Promise<void> {
 
   const rates = new RequestRates(config.http.requestsPerSecondPerKey);
   const services = { database, objects, queue, events, predictor, keys, rates, dataDir: config.dataDir };
-  const server = await createServer({ services, http: config.http, logger, metrics });
+  const server = await createServer({
+    services,
+    http: config.http,
+    objectStore: config.objects.publicEndpoint,
+    logger,
+    metrics,
+  });
   const open = closeOnSignal(logger);
   open.add('database', () => database.$disconnect());
   open.add('queue', () => queue.close());

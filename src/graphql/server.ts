@@ -13,6 +13,7 @@ import type { Config } from '../config.js';
 import { badInput, tooLarge } from '../errors.js';
 import { registerOpenInference } from '../open-inference/routes.js';
 import { createContext, type Context, type Services } from './context.js';
+import { registerDashboard } from './dashboard.js';
 import { MAX_TOKENS, limitOperations } from './limits.js';
 import { createErrorMask } from './mask-error.js';
 import { observeHttp, type Observers } from './observe.js';
@@ -23,6 +24,8 @@ import { createSubscriptionHandler } from './subscriptions.js';
 export interface ServerOptions extends Observers {
   readonly services: Services;
   readonly http: Config['http'];
+  /** Its address for browsers. */
+  readonly objectStore: string;
 }
 
 export interface ApiServer {
@@ -59,7 +62,7 @@ export async function createServer(options: ServerOptions): Promise<ApiServer> {
     // Or a connection that is kept alive would keep the process.
     if (closing) reply.header('connection', 'close');
   });
-  app.get('/', async (_request, reply) => reply.redirect(PATH));
+  await registerDashboard(app, options);
   registerOperations(app, options);
   await registerOpenInference(app, { services, http, isReady: () => isReady(services), maskError: formatError, drain });
 

@@ -159,8 +159,8 @@ export class RunRecorder {
 }
 
 /**
- * Column by column: `createMany` compiles each row's every value anew, and a worker's event loop takes its time from the
- * cores that train.
+ * Column by column: `createMany` compiles each row's every value anew, and a worker's event loop takes its time from
+ * the cores that train.
  */
 async function insertSteps(transaction: Transaction, runId: string, steps: readonly StepRecord[]): Promise<void> {
   const column = (name: keyof StepRecord) => steps.map((step) => step[name]);

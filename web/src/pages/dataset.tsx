@@ -1,0 +1,5 @@
+import { Page } from '../parts/page';
+
+export function Dataset() {
+  return <Page title="Dataset">{null}</Page>;
+}

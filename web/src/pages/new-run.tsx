@@ -1,0 +1,5 @@
+import { Page } from '../parts/page';
+
+export function NewRun() {
+  return <Page title="NewRun">{null}</Page>;
+}

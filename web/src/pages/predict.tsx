@@ -1,0 +1,5 @@
+import { Page } from '../parts/page';
+
+export function Predict() {
+  return <Page title="Predict">{null}</Page>;
+}

@@ -1,0 +1,253 @@
+import { useId, useState, type FormEvent, type ReactNode } from 'react';
+import { INPUT_FIELDS } from '../gql/input-fields';
+import type { Problem } from '../api/problem';
+import { ProblemNote } from './problem-note';
+
+/** A field of an input type, as `input-fields-plugin.mjs` reads it from the schema. */
+export interface InputField {
+  readonly name: string;
+  /** Of one item, where it is a list. */
+  readonly type: string;
+  readonly isList: boolean;
+  readonly isRequired: boolean;
+  readonly description?: string;
+  /** As one writes it. */
+  readonly default?: string;
+  /** Of an enum. */
+  readonly values?: readonly string[];
+  /** Its type is an input type itself. */
+  readonly isInput?: true;
+}
+
+export type InputName = keyof typeof INPUT_FIELDS;
+
+/** What stands in the fields, by dotted path: `optimizer.learningRate`, `stages.0.width`. Empty ones are not there. */
+export type Entries = Readonly<Record<string, string>>;
+
+export interface Group {
+  readonly title: string;
+  /** Names of the input's own fields. */
+  readonly fields: readonly string[];
+}
+
+interface InputFormProps {
+  readonly input: InputName;
+  /** Fields in none of them come last, under `Other`: what the schema gets anew is on the page. */
+  readonly groups: readonly Group[];
+  readonly initial?: Entries;
+  /** By path: what is offered while one writes. */
+  readonly choices?: Readonly<Record<string, readonly string[]>>;
+  /** By path: what stands there until one writes, where that is not the schema's default. */
+  readonly placeholders?: Readonly<Record<string, string>>;
+  readonly problem?: Problem | undefined;
+  readonly submitLabel: string;
+  readonly busy?: boolean;
+  readonly onSubmit: (value: unknown) => void;
+  readonly onChange?: (value: unknown) => void;
+  readonly children?: ReactNode;
+}
+
+const fieldsOf = (input: string): readonly InputField[] => INPUT_FIELDS[input as InputName];
+
+/**
+ * A form for every field of an input type. What is left empty is not sent, so that the API's default, which is shown in
+ * its place, holds. An error of the API stands beside the field that it names.
+ */
+export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...props }: InputFormProps) {
+  const [entries, setEntries] = useState(initial);
+  const [faults, setFaults] = useState<Record<string, string>>({});
+  const listed = new Set(groups.flatMap(({ fields }) => fields));
+  const others = fieldsOf(input).filter(({ name }) => !listed.has(name));
+  const shown = [...groups, ...(others.length > 0 ? [{ title: 'Other', fields: others.map(({ name }) => name) }] : [])];
+  const field = props.problem?.field;
+  const isShown =
+    field !== undefined && pathsOf(input, entries).some((path) => path === field || field.startsWith(`${path}.`));
+
+  function set(path: string, text: string | undefined) {
+    const next = { ...entries };
+    if (text === undefined || text === '') delete next[path];
+    else next[path] = text;
+    setEntries(next);
+    if (onChange) onChange(readEntries(input, next).value);
+  }
+
+  function submit(event: FormEvent) {
+    event.preventDefault();
+    const read = readEntries(input, entries);
+    setFaults(read.faults);
+    if (Object.keys(read.faults).length === 0) onSubmit(read.value);
+  }
+
+  const context: FieldContext = {
+    entries,
+    set,
+    choices: props.choices ?? {},
+    placeholders: props.placeholders ?? {},
+    faults: { ...faults, ...(field !== undefined && { [field]: props.problem!.message }) },
+  };
+  return (
+    <form className="input-form" onSubmit={submit} noValidate>
+      {shown.map(({ title, fields }) => (
+        <fieldset key={title}>
+          <legend>{title}</legend>
+          <div className="fields">
+            {fieldsOf(input)
+              .filter(({ name }) => fields.includes(name))
+              .map((field) => <AnyField key={field.name} field={field} path={field.name} context={context} />)}
+          </div>
+        </fieldset>
+      ))}
+      {props.children}
+      {!isShown && <ProblemNote problem={props.problem} />}
+      {(isShown || Object.keys(faults).length > 0) && (
+        <p role="alert" className="problem">Not yet: see the field marked above.</p>
+      )}
+      <button type="submit" className="primary" disabled={props.busy}>{props.submitLabel}</button>
+    </form>
+  );
+}
+
+interface FieldContext {
+  readonly entries: Entries;
+  readonly set: (path: string, text: string | undefined) => void;
+  readonly choices: Readonly<Record<string, readonly string[]>>;
+  readonly placeholders: Readonly<Record<string, string>>;
+  /** By path. */
+  readonly faults: Readonly<Record<string, string>>;
+}
+
+interface FieldProps {
+  readonly field: InputField;
+  readonly path: string;
+  readonly context: FieldContext;
+}
+
+function AnyField({ field, path, context }: FieldProps) {
+  if (!field.isInput) return <PlainField field={field} path={path} context={context} />;
+  if (field.isList) return <ListField field={field} path={path} context={context} />;
+  return (
+    <fieldset className="nested">
+      <legend>{words(field.name)}</legend>
+      {field.description && <p className="hint">{field.description}</p>}
+      <div className="fields">
+        {fieldsOf(field.type).map((inner) => (
+          <AnyField key={inner.name} field={inner} path={`${path}.${inner.name}`} context={context} />
+        ))}
+      </div>
+    </fieldset>
+  );
+}
+
+function ListField({ field, path, context }: FieldProps) {
+  const [added, setAdded] = useState(0);
+  const length = Math.max(added, lengthOf(context.entries, path));
+  return (
+    <fieldset className="nested">
+      <legend>{words(field.name)}</legend>
+      {field.description && <p className="hint">{field.description}</p>}
+      {Array.from({ length }, (_, item) => (
+        <fieldset key={item} className="item">
+          <legend>{`${words(field.name)} ${item + 1}`}</legend>
+          <div className="fields">
+            {fieldsOf(field.type).map((inner) => (
+              <AnyField key={inner.name} field={inner} path={`${path}.${item}.${inner.name}`} context={context} />
+            ))}
+          </div>
+        </fieldset>
+      ))}
+      <button type="button" onClick={() => setAdded(length + 1)}>Add one to {words(field.name)}</button>
+    </fieldset>
+  );
+}
+
+function PlainField({ field, path, context }: FieldProps) {
+  const id = useId();
+  const { entries, set, choices, faults } = context;
+  const fault = faults[path] ?? Object.entries(faults).find(([at]) => at.startsWith(`${path}.`))?.[1];
+  const described = [field.description && `${id}-hint`, fault && `${id}-fault`].filter(Boolean).join(' ') || undefined;
+  const common = {
+    id,
+    name: path,
+    value: entries[path] ?? '',
+    'aria-describedby': described,
+    'aria-invalid': fault !== undefined,
+    'aria-required': field.isRequired && field.default === undefined,
+  };
+  const fallback = context.placeholders[path] ?? field.default;
+  const options = field.values ?? (field.type === 'Boolean' ? ['true', 'false'] : undefined);
+  const offered = choices[path];
+  return (
+    <div className={fault ? 'field faulty' : 'field'}>
+      <label htmlFor={id}>{words(field.name)}</label>
+      {options ? (
+        <select {...common} onChange={({ target }) => set(path, target.value)}>
+          <option value="">{fallback === undefined ? '–' : `${fallback} (default)`}</option>
+          {options.map((option) => <option key={option}>{option}</option>)}
+        </select>
+      ) : (
+        <input
+          {...common}
+          type="text"
+          inputMode={isNumber(field) && !field.isList ? 'decimal' : 'text'}
+          placeholder={fallback ?? ''}
+          list={offered && `${id}-offered`}
+          onChange={({ target }) => set(path, target.value)}
+        />
+      )}
+      {offered && <datalist id={`${id}-offered`}>{offered.map((choice) => <option key={choice} value={choice} />)}</datalist>}
+      {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas.'}</p>}
+      {fault && <p id={`${id}-fault`} className="fault">{fault}</p>}
+    </div>
+  );
+}
+
+const isNumber = ({ type }: InputField) => type === 'Int' || type === 'Float';
+
+/** learningRate → learning rate */
+const words = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
+const lengthOf = (entries: Entries, path: string): number =>
+  Object.keys(entries)
+    .filter((key) => key.startsWith(`${path}.`))
+    .reduce((length, key) => Math.max(length, Number(key.slice(path.length + 1).split('.')[0]) + 1), 0);
+
+/** Every path that has a field of its own now. */
+function pathsOf(input: string, entries: Entries, at = ''): string[] {
+  return fieldsOf(input).flatMap((field) => {
+    const path = `${at}${field.name}`;
+    if (!field.isInput) return [path];
+    if (!field.isList) return pathsOf(field.type, entries, `${path}.`);
+    return Array.from({ length: lengthOf(entries, path) }, (_, item) => pathsOf(field.type, entries, `${path}.${item}.`)).flat();
+  });
+}
+
+/** The value that the API takes: objects only where something stands in them. Faults by path. */
+export function readEntries(input: string, entries: Entries): { value: unknown; faults: Record<string, string> } {
+  const faults: Record<string, string> = {};
+
+  function readObject(name: string, at: string): Record<string, unknown> | undefined {
+    const known = fieldsOf(name).map((field) => [field, readField(field, `${at}${field.name}`)] as const);
+    const given = known.filter(([, value]) => value !== undefined);
+    if (given.length === 0) return undefined;
+    return Object.fromEntries(given.map(([field, value]) => [field.name, value]));
+  }
+  function readField(field: InputField, path: string): unknown {
+    if (field.isInput && field.isList) {
+      const items = Array.from({ length: lengthOf(entries, path) }, (_, item) => readObject(field.type, `${path}.${item}.`));
+      return items.length > 0 ? items.map((item) => item ?? {}) : undefined;
+    }
+    if (field.isInput) return readObject(field.type, `${path}.`);
+    const text = entries[path]?.trim();
+    if (text === undefined || text === '') return undefined;
+    return field.isList ? text.split(',').map((item) => readOne(field, item.trim(), path)) : readOne(field, text, path);
+  }
+  function readOne(field: InputField, text: string, path: string): unknown {
+    if (field.type === 'Boolean') return text === 'true';
+    if (!isNumber(field)) return text;
+    const number = Number(text);
+    if (!Number.isFinite(number) || text === '') faults[path] = `a number, not ${text}`;
+    else if (field.type === 'Int' && !Number.isInteger(number)) faults[path] = `a whole number, not ${text}`;
+    return number;
+  }
+  return { value: readObject(input, '') ?? {}, faults };
+}
