@@ -6,6 +6,7 @@ const BENCHES: Record<string, () => Promise<(args: string[]) => Promise<void>>> 
   train: async () => (await import('./train.js')).benchTrain,
   loop: async () => (await import('./loop.js')).benchLoop,
   'train-peers': async () => (await import('./train-peers.js')).benchTrainPeers,
+  predict: async () => (await import('./predict.js')).benchPredict,
   int8: async () => (await import('./int8.js')).benchInt8,
   precision: async () => (await import('./precision.js')).benchPrecision,
   recipe: async () => (await import('./recipe.js')).benchRecipe,
