@@ -1,16 +1,20 @@
 import path from 'node:path';
 import { run } from './processes.js';
 
-/** What a client in a process of its own sends, and for how long. */
-export interface Load {
+/** Requests for predictions. */
+export interface Predictions {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent one after the other by each connection, and again from the first. */
   readonly bodies: readonly string[];
-  /** Each has one request under way at a time. */
-  readonly connections: number;
   /** Probabilities that a right answer to any of them holds. */
   readonly probabilities: number;
+}
+
+/** What a client in a process of its own sends, and for how long. */
+export interface Load extends Predictions {
+  /** Each has one request under way at a time. */
+  readonly connections: number;
   readonly seconds?: number;
   /** Requests, in place of a time. */
   readonly amount?: number;
@@ -34,7 +38,7 @@ export async function load(what: Load): Promise<LoadFigures> {
 }
 
 /** @throws Error where one of the requests is not answered with as many predictions as it has images. */
-export async function checkAnswers({ url, headers, bodies, probabilities }: Load): Promise<void> {
+export async function checkAnswers({ url, headers, bodies, probabilities }: Predictions): Promise<void> {
   for (const body of bodies) {
     const response = await fetch(url, {
       method: 'POST',

@@ -12,7 +12,7 @@ import type { ServerProcess } from '../src/local/server-process.js';
 import { startStack } from '../src/local/stack.js';
 import { defineModel } from '../src/models/define-model.js';
 import { publishVersion } from '../src/registry/publish-version.js';
-import type { Load } from './load.js';
+import type { Predictions } from './load.js';
 import { benchModel } from './models.js';
 
 /** The API, in processes as `npm start` starts them, on stores of its own. */
@@ -22,15 +22,13 @@ export interface Serving {
   /** One more process. @param environment more variables of src/config.ts */
   startApi(environment: Readonly<Record<string, string | number>>): Promise<ServerProcess & { readonly url: string }>;
   /** Predictions of `model` as requests: one for each list of images. */
-  predictions(url: string, model: string, requests: readonly string[][]): Pick<Load, keyof Predictions>;
+  predictions(url: string, model: string, requests: readonly string[][]): Predictions;
   stop(): Promise<void>;
 }
 
-type Predictions = Pick<Load, 'url' | 'headers' | 'bodies' | 'probabilities'>;
-
 /** Class scores that each image is answered with. */
 export const TOP_K = 5;
-const NORMALISATION = { mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26] };
+export const NORMALISATION = { mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26] };
 const BUCKET = { bucket: 'residual', region: 'us-east-1' };
 const QUERY = `query ($input: PredictInput!) {
   predict(input: $input) { predictions { top { index probability } } }
