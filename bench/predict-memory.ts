@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { markdownTable, rounded, tell } from './figures.js';
 import { checkAnswers, load } from './load.js';
 import { imagesOfRequests, wholeNumber } from './predict.js';
+import { residentBytes } from './proc.js';
 import { startServing } from './serving.js';
 import { availableThreads } from './threads.js';
 
@@ -91,11 +91,6 @@ async function measure({ first, predictions, loads, threads }: Counts) {
 async function settledBytes(pid: number): Promise<number> {
   await sleep(SETTLE_MS);
   return residentBytes(pid);
-}
-
-async function residentBytes(pid: number): Promise<number> {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))!;
-  return Number(kilobytes) * 1024;
 }
 
 async function evictionsOf(url: string): Promise<number> {

@@ -3,6 +3,7 @@ import { markdownTable, rounded, tell } from './figures.js';
 import { checkAnswers, load, type Load, type LoadFigures } from './load.js';
 import { benchModel } from './models.js';
 import { pictures } from './pictures.js';
+import { cpuMs } from './proc.js';
 import { startServing } from './serving.js';
 import { availableThreads } from './threads.js';
 
@@ -13,7 +14,8 @@ const WARM_UP_SECONDS = 2;
 /**
  * `npm run bench -- predict MODEL CONCURRENCY [--images 1] [--seconds 10] [--threads 2]`: the API, a process of its own
  * as under `npm start`, asked over HTTP by a client in a second one (autocannon): PNGs of 32x32 for the small networks,
- * JPEGs of 640x480 for the large ones, `--images` of them in each request, CONCURRENCY requests at a time.
+ * JPEGs of 640x480 for the large ones, `--images` of them in each request, CONCURRENCY requests at a time. The CPU that a
+ * request takes, of all the API's threads, is what other work on the machine changes least.
  */
 export async function benchPredict(args: string[]): Promise<void> {
   const { positionals, values } = parseArgs({
@@ -32,12 +34,14 @@ export async function benchPredict(args: string[]): Promise<void> {
   const threads = availableThreads(values.threads);
   const serving = await startServing();
   try {
-    const { url } = await serving.startApi({ SERVING_THREADS: threads });
+    const { url, pid } = await serving.startApi({ SERVING_THREADS: threads });
     const requests = await imagesOfRequests(formatFor(definition.inputShape), imagesPerRequest);
     const predictions = serving.predictions(url, await serving.publish(model!), requests);
     await warmUp({ ...predictions, connections: concurrency });
+    const cpuMsBefore = await cpuMs(pid);
     const figures = await load({ ...predictions, connections: concurrency, seconds });
-    report({ model: model!, concurrency, imagesPerRequest, threads }, figures);
+    const cpuMsPerRequest = rounded(((await cpuMs(pid)) - cpuMsBefore) / figures.requests, 3);
+    report({ model: model!, concurrency, imagesPerRequest, threads }, { ...figures, cpuMsPerRequest });
   } finally {
     await serving.stop();
   }
@@ -69,7 +73,7 @@ export async function warmUp(predictions: Omit<Load, 'seconds' | 'amount'>): Pro
 
 function report(
   settings: Readonly<Record<'concurrency' | 'imagesPerRequest' | 'threads', number>> & { readonly model: string },
-  figures: LoadFigures,
+  figures: LoadFigures & { readonly cpuMsPerRequest: number },
 ): void {
   const imagesPerSecond = rounded(figures.requestsPerSecond * settings.imagesPerRequest, 1);
   const row = { ...settings, ...figures, imagesPerSecond };
