@@ -52,5 +52,7 @@ async function connected(port: number): Promise<Socket | undefined> {
 function join(client: Socket, upstream: Socket): void {
   upstream.on('error', () => undefined).on('close', () => client.destroy());
   client.on('close', () => upstream.destroy());
+  // It may have left while a server was looked for.
+  if (client.destroyed) return void upstream.destroy();
   client.pipe(upstream).pipe(client);
 }
