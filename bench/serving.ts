@@ -6,7 +6,7 @@ import { initialTensors } from '../src/domain/network/initialise.js';
 import { encodeOnnx } from '../src/formats/onnx.js';
 import { connectDatabase } from '../src/infra/database.js';
 import { migrateDatabase } from '../src/infra/migrate.js';
-import { createObjectStore } from '../src/infra/objects.js';
+import { createObjectStore, type ObjectStore } from '../src/infra/objects.js';
 import { startApi } from '../src/local/processes.js';
 import type { ServerProcess } from '../src/local/server-process.js';
 import { startStack } from '../src/local/stack.js';
@@ -40,12 +40,13 @@ export async function startServing(): Promise<Serving> {
   const { databaseUrl, redisUrl, objects: access } = stack;
   await migrateDatabase(databaseUrl);
   const database = connectDatabase(databaseUrl, { maxConnections: 2 });
-  const objects = createObjectStore({ ...access, ...BUCKET, publicEndpoint: access.endpoint });
-  await objects.ensureBucket();
+  // One for each use: making a network's weights takes seconds in which no connection could be looked after.
+  const objectStore = () => createObjectStore({ ...access, ...BUCKET, publicEndpoint: access.endpoint });
+  await objectStore().ensureBucket();
   const key = randomBytes(24).toString('hex');
   const processes: ServerProcess[] = [];
   return {
-    publish: (model) => publish({ database, objects }, model),
+    publish: (model) => publish({ database, objectStore }, model),
     startApi: async (more) => {
       const environment = environmentOf(dataDir, { databaseUrl, redisUrl, access, key }, more);
       const api = await startApi({ dataDir, environment }, `api-${processes.length}`);
@@ -93,9 +94,9 @@ function environmentOf(
   };
 }
 
-type Stores = Parameters<typeof defineModel>[0] & { readonly objects: ReturnType<typeof createObjectStore> };
+type Stores = Parameters<typeof defineModel>[0] & { readonly objectStore: () => ObjectStore };
 
-async function publish({ database, objects }: Stores, name: string): Promise<string> {
+async function publish({ database, objectStore }: Stores, name: string): Promise<string> {
   const { input, definition, graph } = benchModel(name);
   const { numClasses, ...network } = input;
   const classNames = Array.from({ length: numClasses }, (_, label) => `class ${label}`);
@@ -104,7 +105,7 @@ async function publish({ database, objects }: Stores, name: string): Promise<str
     (await defineModel({ database }, { name, ...network, classNames }));
   const versions = await database.modelVersion.count({ where: { modelId: model.id } });
   const tensors = initialTensors(graph, definition, versions);
-  const object = await objects.putBytes(encodeOnnx(graph, tensors, { classNames, ...NORMALISATION }));
+  const object = await objectStore().putBytes(encodeOnnx(graph, tensors, { classNames, ...NORMALISATION }));
   const { version } = await publishVersion(database, {
     runId: null,
     modelId: model.id,
