@@ -11,13 +11,14 @@ import { availableThreads } from './threads.js';
 import { requireTorchPeer, startTorchServer, type TorchServer } from './torch-peer.js';
 
 const ROUNDS = 3;
+const TORCH = 'FastAPI + PyTorch';
 
 /** What is compared, each as a ratio of ours to the peer's: at least `floor`, or at most `ceiling`. */
 const WORKS = [
-  { model: 'resnet20', concurrency: 64, images: 1, peer: 'FastAPI + PyTorch', measure: 'requestsPerSecond', floor: 3.0 },
-  { model: 'resnet20', concurrency: 1, images: 1, peer: 'FastAPI + PyTorch', measure: 'p50Ms', ceiling: 0.7 },
+  { model: 'resnet20', concurrency: 64, images: 1, peer: TORCH, measure: 'requestsPerSecond', floor: 3.0 },
+  { model: 'resnet20', concurrency: 1, images: 1, peer: TORCH, measure: 'p50Ms', ceiling: 0.7 },
   { model: 'resnet20', concurrency: 1, images: 64, peer: 'onnxruntime', measure: 'imagesPerSecond', floor: 0.6 },
-  { model: 'resnet50', concurrency: 16, images: 1, peer: 'FastAPI + PyTorch', measure: 'requestsPerSecond', floor: 1.7 },
+  { model: 'resnet50', concurrency: 16, images: 1, peer: TORCH, measure: 'requestsPerSecond', floor: 1.7 },
   { model: 'resnet50', concurrency: 16, images: 1, peer: 'onnxruntime', measure: 'imagesPerSecond', floor: 0.85 },
 ] as const satisfies readonly Work[];
 /** Two API processes of half the threads behind one port, to one of all. */
@@ -38,7 +39,7 @@ interface Work {
   readonly concurrency: number;
   /** In each request. */
   readonly images: number;
-  readonly peer: 'FastAPI + PyTorch' | 'onnxruntime' | 'one API process';
+  readonly peer: typeof TORCH | 'onnxruntime' | 'one API process';
   readonly measure: 'requestsPerSecond' | 'imagesPerSecond' | 'p50Ms';
   readonly floor?: number;
   readonly ceiling?: number;
@@ -56,10 +57,10 @@ interface Round {
 }
 
 /**
- * `npm run bench -- predict-peers [resnet20|resnet50|first|processes …] [--seconds 10] [--threads 2]`: predictions of the
- * API beside those of a server that FastAPI and PyTorch make (shared/peers/torch_serve.py) and beside onnxruntime alone,
- * in turn on this machine, with as many threads and the same images, three rounds, and the ratios of the medians; how
- * long the first prediction of a model takes; and two API processes beside one.
+ * `npm run bench -- predict-peers [resnet20|resnet50|first|processes …] [--seconds 10] [--threads 2]`: predictions of
+ * the API beside those of a server that FastAPI and PyTorch make (shared/peers/torch_serve.py) and beside onnxruntime
+ * alone, in turn on this machine, with as many threads and the same images, three rounds, and the ratios of the
+ * medians; how long the first prediction of a model takes; and two API processes beside one.
  */
 export async function benchPredictPeers(args: string[]): Promise<void> {
   const options = { threads: { type: 'string' }, seconds: { type: 'string', default: '10' } } as const;

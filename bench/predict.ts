@@ -14,8 +14,8 @@ const WARM_UP_SECONDS = 2;
 /**
  * `npm run bench -- predict MODEL CONCURRENCY [--images 1] [--seconds 10] [--threads 2]`: the API, a process of its own
  * as under `npm start`, asked over HTTP by a client in a second one (autocannon): PNGs of 32x32 for the small networks,
- * JPEGs of 640x480 for the large ones, `--images` of them in each request, CONCURRENCY requests at a time. The CPU that a
- * request takes, of all the API's threads, is what other work on the machine changes least.
+ * JPEGs of 640x480 for the large ones, `--images` of them in each request, CONCURRENCY requests at a time. The CPU that
+ * a request takes, of all the API's threads, is what other work on the machine changes least.
  */
 export async function benchPredict(args: string[]): Promise<void> {
   const { positionals, values } = parseArgs({

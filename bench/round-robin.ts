@@ -8,8 +8,8 @@ export interface RoundRobin {
 }
 
 /**
- * A balancer of connections as docs/operations.md has one before several API processes, and no more than that: bytes are
- * handed on as they come, nothing is read or repeated.
+ * A balancer of connections as docs/operations.md has one before several API processes, and no more than that: bytes
+ * are handed on as they come, nothing is read or repeated.
  * @param onConnection told of each connection which server took it, and the client's port
  */
 export async function startRoundRobin(

@@ -30,7 +30,8 @@ export async function benchRuntime(args: string[]): Promise<void> {
   const onnx = encodeOnnx(graph, initialTensors(graph, definition, 0), { classNames, ...NORMALISATION });
   const session = await InferenceSession.create(onnx, { intraOpNumThreads: threads });
   const { height, width, channels } = definition.inputShape;
-  const noise = Float32Array.from({ length: batchSize * height * width * channels }, (_, index) => (index % 17) / 4 - 2);
+  const length = batchSize * height * width * channels;
+  const noise = Float32Array.from({ length }, (_, index) => (index % 17) / 4 - 2);
   const input = new Tensor('float32', noise, [batchSize, channels, height, width]);
   for (let warm = 0; warm < WARM_UP_BATCHES; warm++) await session.run({ input }, ['probabilities']);
   const startedAt = performance.now();

@@ -56,7 +56,9 @@ export async function startServing(): Promise<Serving> {
     predictions: (url, model, requests) => ({
       url,
       headers: { authorization: `Bearer ${key}` },
-      bodies: requests.map((images) => JSON.stringify({ query: QUERY, variables: { input: { model, images, topK: TOP_K } } })),
+      bodies: requests.map((images) =>
+        JSON.stringify({ query: QUERY, variables: { input: { model, images, topK: TOP_K } } }),
+      ),
       probabilities: TOP_K * requests[0]!.length,
     }),
     stop: async () => {

@@ -14,8 +14,8 @@ const chunk = (type: string, content: Uint8Array) => {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), content]);
   return Buffer.concat([words(content.length), body, words(crc32(body))]);
 };
-const head = (channels: number, last = [8, channels === 1 ? 0 : 2, 0, 0, 0]) =>
-  chunk('IHDR', Buffer.concat([words(WIDTH, HEIGHT), Buffer.from(last)]));
+const head = (channels: number, last = [8, channels === 1 ? 0 : 2, 0, 0, 0], size = [WIDTH, HEIGHT]) =>
+  chunk('IHDR', Buffer.concat([words(...size), Buffer.from(last)]));
 const end = chunk('IEND', Buffer.alloc(0));
 const pixelsOf = (channels: number) =>
   Uint8Array.from({ length: HEIGHT * WIDTH * channels }, (_, index) => 128 + 120 * Math.sin(index * index));
@@ -86,7 +86,7 @@ describe('what is not plain is left to libvips', () => {
   const content = (bytes: Uint8Array) => Buffer.concat([SIGNATURE, head(3), chunk('IDAT', deflateSync(bytes)), end]);
   const idat = chunk('IDAT', data(3));
   const others = {
-    'another shape': Buffer.concat([SIGNATURE, chunk('IHDR', Buffer.concat([words(HEIGHT, WIDTH), Buffer.from([8, 2, 0, 0, 0])])), idat, end]),
+    'another shape': Buffer.concat([SIGNATURE, head(3, undefined, [HEIGHT, WIDTH]), idat, end]),
     '16 bits': Buffer.concat([SIGNATURE, head(3, [16, 2, 0, 0, 0]), idat, end]),
     transparency: Buffer.concat([SIGNATURE, head(3, [8, 6, 0, 0, 0]), idat, end]),
     'a palette': Buffer.concat([SIGNATURE, head(3, [8, 3, 0, 0, 0]), idat, end]),
