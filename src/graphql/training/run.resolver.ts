@@ -25,6 +25,8 @@ import type { Context } from '../context.js';
 import { DatasetType } from '../datasets/dataset.type.js';
 import { ModelType } from '../models/model.type.js';
 import { ModelVersionType } from '../registry/version.type.js';
+import { evaluationOn } from './evaluation.resolver.js';
+import { EvaluationType } from './evaluation.type.js';
 import { RunOrder } from './run-order.input.js';
 import { StartTrainingInput } from './run.input.js';
 import {
@@ -116,6 +118,11 @@ export class RunResolver {
   @FieldResolver(() => ModelVersionType, { nullable: true, description: 'What it published, once it succeeded.' })
   version(@Root() run: TrainingRun, @Ctx() { loaders }: Context) {
     return loaders.versionOfRun.load(run.id);
+  }
+
+  @FieldResolver(() => EvaluationType, { nullable: true, description: 'On the TEST split, once it succeeded.' })
+  evaluation(@Root() { evaluation, datasetId }: TrainingRun, @Ctx() { loaders }: Context) {
+    return evaluationOn(evaluation, () => loaders.dataset.load(datasetId));
   }
 
   @FieldResolver(() => [EpochMetricsType])
