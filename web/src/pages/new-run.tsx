@@ -1,5 +1,103 @@
+import { useRef, useState } from 'react';
+import { useNavigate, useSearchParams } from 'react-router';
+import { useMutation, useQuery } from 'urql';
+import { problemOf } from '../api/problem';
+import { graphql } from '../gql';
+import type { StartTrainingInput } from '../gql/graphql';
+import { InputForm, type Entries, type Group } from '../parts/input-form';
 import { Page } from '../parts/page';
+import { ProblemNote } from '../parts/problem-note';
+import { entriesOf } from './new-run/entries';
+import { useNames } from './new-run/names';
+
+const START = graphql(`
+  mutation StartTraining($input: StartTrainingInput!) {
+    startTraining(input: $input) { id }
+  }
+`);
+
+const LIKE = graphql(`
+  query RunToRepeat($id: ID!) {
+    run(id: $id) { id number config }
+  }
+`);
+
+const GROUPS: readonly Group[] = [
+  { title: 'What', fields: ['model', 'dataset', 'initialWeights'] },
+  { title: 'How long', fields: ['epochs', 'batchSize', 'validationFraction', 'earlyStopping'] },
+  { title: 'How: optimiser and schedule', fields: ['optimizer', 'schedule'] },
+  { title: 'Against overfitting', fields: ['augmentation', 'labelSmoothing', 'emaDecay'] },
+  { title: 'Where', fields: ['engine', 'precision', 'seed', 'priority'] },
+  { title: 'What is kept', fields: ['tags', 'quantize', 'checkpointEverySteps', 'keepCheckpoints', 'idempotencyKey'] },
+];
+
+const OPTIMIZER = ['kind', 'learningRate', 'momentum', 'nesterov', 'weightDecay', 'beta1', 'beta2', 'epsilon', 'clipNorm'];
+const SCHEDULE = ['kind', 'warmupEpochs', 'milestones', 'gamma', 'finalLearningRate'];
 
 export function NewRun() {
-  return <Page title="NewRun">{null}</Page>;
+  const [address] = useSearchParams();
+  const from = address.get('from');
+  const [{ data, error, fetching }] = useQuery({ query: LIKE, variables: { id: from ?? '' }, pause: from === null });
+  const given = Object.fromEntries(['model', 'dataset'].flatMap((name) => {
+    const value = address.get(name);
+    return value ? [[name, value]] : [];
+  })); // prettier-ignore
+  const like = data?.run;
+  return (
+    <Page title="New run">
+      {like && <p>With the settings of run {like.number}. The same settings give the same weights.</p>}
+      <ProblemNote problem={problemOf(error)} />
+      {!fetching && <RunForm key={from} initial={{ ...(like && entriesOf(like.config)), ...given }} />}
+    </Page>
+  );
+}
+
+function RunForm({ initial }: { initial: Entries }) {
+  const navigate = useNavigate();
+  const [{ fetching, error }, start] = useMutation(START);
+  const [entered, setEntered] = useState<Partial<StartTrainingInput>>({});
+  // A second click comes before the button can be seen to be disabled.
+  const sending = useRef(false);
+  const choices = useNames(entered.model ?? initial['model'] ?? '');
+
+  async function submit(input: unknown) {
+    if (sending.current) return;
+    sending.current = true;
+    const { data } = await start({ input: input as StartTrainingInput });
+    sending.current = false;
+    if (data) await navigate(`/runs/${data.startTraining.id}`);
+  }
+
+  return (
+    <>
+      <p>
+        An optimiser or a schedule that is left empty is that of the recipe of the model's preset. As soon as you give one
+        of its fields, its other fields are the defaults that stand in them.
+      </p>
+      <InputForm
+        input="StartTrainingInput"
+        groups={GROUPS}
+        initial={initial}
+        choices={choices}
+        placeholders={{ ...recipeOf('optimizer', OPTIMIZER, entered, initial), ...recipeOf('schedule', SCHEDULE, entered, initial) }}
+        problem={problemOf(error)}
+        submitLabel={fetching ? 'Starting …' : 'Start training'}
+        busy={fetching}
+        onChange={(value) => setEntered(value as Partial<StartTrainingInput>)}
+        onSubmit={(value) => void submit(value)}
+      />
+    </>
+  );
+}
+
+/** What stands in the fields of a group of which none is given. */
+function recipeOf(
+  group: 'optimizer' | 'schedule',
+  fields: readonly string[],
+  entered: Partial<StartTrainingInput>,
+  initial: Entries,
+): Record<string, string> {
+  const isUntouched = Object.keys(entered).length === 0;
+  const isGiven = isUntouched ? Object.keys(initial).some((path) => path.startsWith(`${group}.`)) : entered[group] != null;
+  return isGiven ? {} : Object.fromEntries(fields.map((field) => [`${group}.${field}`, 'recipe']));
 }
