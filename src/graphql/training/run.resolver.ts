@@ -14,7 +14,15 @@ import {
 } from 'type-graphql';
 import type { TrainingRun } from '../../infra/prisma/client.js';
 import { cancelRun, pauseRun, resumeRun } from '../../runs/control-run.js';
-import { MAX_STEP_POINTS, findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
+import {
+  MAX_STEP_POINTS,
+  checkLast,
+  findRun,
+  listRuns,
+  queuePosition,
+  readLogs,
+  readSteps,
+} from '../../runs/read-runs.js';
 import { startRun } from '../../runs/start-run.js';
 import { watchRuns } from '../../runs/watch-changes.js';
 import { watchRun } from '../../runs/watch-runs.js';
@@ -126,8 +134,13 @@ export class RunResolver {
   }
 
   @FieldResolver(() => [EpochMetricsType])
-  history(@Root() run: TrainingRun, @Ctx() { loaders }: Context) {
-    return loaders.history.load(run.id);
+  history(
+    @Root() { id: runId }: TrainingRun,
+    @Ctx() { loaders }: Context,
+    @Arg('last', () => Int, { nullable: true, description: 'How many of the last epochs; left out: every epoch.' })
+    last?: number | null,
+  ) {
+    return last == null ? loaders.history.load(runId) : loaders.recentHistory.load({ runId, last: checkLast(last) });
   }
 
   @FieldResolver(() => [StepMetricsType], { description: `Thinned evenly to at most maxPoints, 1 to ${MAX_STEP_POINTS}.` })

@@ -22,7 +22,7 @@ const COMPARE = graphql(`
         model { name }
         dataset { name version }
         evaluation { accuracy loss }
-        history { imagesPerSecond }
+        history(last: 1) { imagesPerSecond }
       }
       history {
         epoch

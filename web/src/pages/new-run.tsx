@@ -3,6 +3,7 @@ import { useNavigate, useSearchParams } from 'react-router';
 import { useMutation, useQuery } from 'urql';
 import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
+import { INPUT_FIELDS } from '../gql/input-fields';
 import type { StartTrainingInput } from '../gql/graphql';
 import { InputForm, type Entries, type Group } from '../parts/input-form';
 import { Page } from '../parts/page';
@@ -25,14 +26,20 @@ const LIKE = graphql(`
 const GROUPS: readonly Group[] = [
   { title: 'What', fields: ['model', 'dataset', 'initialWeights'] },
   { title: 'How long', fields: ['epochs', 'batchSize', 'validationFraction', 'earlyStopping'] },
-  { title: 'How: optimiser and schedule', fields: ['optimizer', 'schedule'] },
+  { title: 'How', fields: ['optimizer', 'schedule'] },
   { title: 'Against overfitting', fields: ['augmentation', 'labelSmoothing', 'emaDecay'] },
   { title: 'Where', fields: ['engine', 'precision', 'seed', 'priority'] },
-  { title: 'What is kept', fields: ['tags', 'quantize', 'checkpointEverySteps', 'keepCheckpoints', 'idempotencyKey'] },
+  {
+    title: 'What is kept',
+    fields: ['tags', 'quantize', 'checkpointEverySteps', 'keepCheckpoints', 'idempotencyKey'],
+  },
 ];
 
-const OPTIMIZER = ['kind', 'learningRate', 'momentum', 'nesterov', 'weightDecay', 'beta1', 'beta2', 'epsilon', 'clipNorm'];
-const SCHEDULE = ['kind', 'warmupEpochs', 'milestones', 'gamma', 'finalLearningRate'];
+
+const FIRST = [
+  'kind', 'learningRate', 'momentum', 'nesterov', 'weightDecay', 'clipNorm', 'warmupEpochs', 'finalLearningRate',
+  'metric', 'patience', 'horizontalFlip', 'cropPadding', 'randomResizedCrop', 'randomErasing',
+]; // prettier-ignore
 
 export function NewRun() {
   const [address] = useSearchParams();
@@ -55,10 +62,10 @@ export function NewRun() {
 function RunForm({ initial }: { initial: Entries }) {
   const navigate = useNavigate();
   const [{ fetching, error }, start] = useMutation(START);
-  const [entered, setEntered] = useState<Partial<StartTrainingInput>>({});
+  const [entered, setEntered] = useState(initial);
   // A second click comes before the button can be seen to be disabled.
   const sending = useRef(false);
-  const choices = useNames(entered.model ?? initial['model'] ?? '');
+  const choices = useNames(entered['model'] ?? '');
 
   async function submit(input: unknown) {
     if (sending.current) return;
@@ -71,33 +78,30 @@ function RunForm({ initial }: { initial: Entries }) {
   return (
     <>
       <p>
-        An optimiser or a schedule that is left empty is that of the recipe of the model's preset. As soon as you give one
-        of its fields, its other fields are the defaults that stand in them.
+        An optimizer or a schedule that is left empty is that of the recipe of the model's preset. As soon as one of its
+        fields is given, the others are the defaults that stand in them.
       </p>
       <InputForm
         input="StartTrainingInput"
         groups={GROUPS}
+        first={FIRST}
         initial={initial}
         choices={choices}
-        placeholders={{ ...recipeOf('optimizer', OPTIMIZER, entered, initial), ...recipeOf('schedule', SCHEDULE, entered, initial) }}
+        placeholders={{ ...recipeOf('optimizer', entered), ...recipeOf('schedule', entered) }}
         problem={problemOf(error)}
         submitLabel={fetching ? 'Starting …' : 'Start training'}
         busy={fetching}
-        onChange={(value) => setEntered(value as Partial<StartTrainingInput>)}
+        onChange={(value) => setEntered(entriesOf(value))}
         onSubmit={(value) => void submit(value)}
       />
     </>
   );
 }
 
+const INPUTS = { optimizer: INPUT_FIELDS.OptimizerInput, schedule: INPUT_FIELDS.ScheduleInput };
+
 /** What stands in the fields of a group of which none is given. */
-function recipeOf(
-  group: 'optimizer' | 'schedule',
-  fields: readonly string[],
-  entered: Partial<StartTrainingInput>,
-  initial: Entries,
-): Record<string, string> {
-  const isUntouched = Object.keys(entered).length === 0;
-  const isGiven = isUntouched ? Object.keys(initial).some((path) => path.startsWith(`${group}.`)) : entered[group] != null;
-  return isGiven ? {} : Object.fromEntries(fields.map((field) => [`${group}.${field}`, 'recipe']));
+function recipeOf(group: keyof typeof INPUTS, entered: Entries): Record<string, string> {
+  if (Object.keys(entered).some((path) => path.startsWith(`${group}.`))) return {};
+  return Object.fromEntries(INPUTS[group].map(({ name }) => [`${group}.${name}`, 'recipe']));
 }

@@ -14,6 +14,7 @@ import { Config } from './run/config';
 import { Controls } from './run/controls';
 import { RunEvaluation } from './run/evaluation';
 import { Facts } from './run/facts';
+import { useHistory } from './run/history';
 import { Logs } from './run/logs';
 
 export type RunState = RunStateFragment;
@@ -25,10 +26,16 @@ graphql(`
     model { name }
     dataset { name version }
     sweep { id name }
-    history { epoch trainLoss trainAccuracy validationLoss validationAccuracy learningRate imagesPerSecond seconds }
+    history(last: 20) { ...Epoch }
     checkpoints { step epoch bytes createdAt sha256 }
     logs(last: 1) { totalCount }
     version { version }
+  }
+`);
+
+graphql(`
+  fragment Epoch on EpochMetrics {
+    epoch trainLoss trainAccuracy validationLoss validationAccuracy learningRate imagesPerSecond
   }
 `);
 
@@ -66,14 +73,23 @@ function OneRun({ id }: { id: string }) {
   return (
     <Page title={`Run ${run.number}`} actions={<Controls run={run} />}>
       <Headline run={run} />
-      <Facts run={run} />
-      <EpochCharts history={run.history} />
+      <WithHistory run={run} />
       <StepCharts id={id} step={run.step} />
       {run.status === 'SUCCEEDED' && <RunEvaluation id={id} />}
       <Logs id={id} total={run.logs.totalCount} />
       <Checkpoints of={run.checkpoints} />
       <Config config={run.config} />
     </Page>
+  );
+}
+
+function WithHistory({ run }: { run: RunState }) {
+  const history = useHistory(run.id, run.history);
+  return (
+    <>
+      <Facts run={run} history={history} />
+      <EpochCharts history={history} />
+    </>
   );
 }
 

@@ -8,7 +8,7 @@ interface ConfusionMatrixProps {
 }
 
 /** Beyond so many classes, columns are headed by numbers, and cells without an image are left empty. */
-const MOST_NAMED = 20;
+export const MOST_NAMED = 20;
 
 /**
  * A table whose cells are coloured by their share of the row: hits in one colour, mistakes in another, those by their
@@ -55,7 +55,7 @@ function Row({ label, row, classNames, isDense }: {
       {row.map((images, prediction) => (
         <td
           key={prediction}
-          className={prediction === label ? 'hit' : 'miss'}
+          className={images === 0 ? 'none' : prediction === label ? 'hit' : 'miss'}
           style={{ '--share': `${100 * (prediction === label ? images / total : Math.sqrt(images / total))}%` } as object}
           title={`${classNames[label]} taken for ${classNames[prediction]}: ${images} of ${total}`}
         >

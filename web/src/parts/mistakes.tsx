@@ -21,13 +21,16 @@ export function Mistakes({ mistakes }: { mistakes: readonly Mistake[] }) {
             {png == null ? (
               <span className="no-picture">no picture</span>
             ) : (
-              <img src={`data:image/png;base64,${png}`} alt={`Image ${index} of the test split`} />
+              <img src={`data:image/png;base64,${png}`} alt={alt(index)} title={alt(index)} />
             )}
-            <span><b>{predictedClassName}</b> {percent(probability)}</span>
-            <span className="hint">is {className} (image {index})</span>
+            <b>{predictedClassName}</b>
+            <span className="hint">to {percent(probability)}, is</span>
+            <b>{className}</b>
           </li>
         ))}
       </ul>
     </section>
   );
 }
+
+const alt = (index: number) => `Image ${index} of the test split`;

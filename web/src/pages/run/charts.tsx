@@ -2,11 +2,11 @@ import { useEffect, useEffectEvent, useMemo } from 'react';
 import { useQuery } from 'urql';
 import { useAskAgain } from '../../api/use-ask-again';
 import { graphql } from '../../gql';
-import { LineChart } from '../../parts/line-chart';
-import type { RunState } from '../run';
+import { LineChart, type Line } from '../../parts/line-chart';
+import type { Epoch } from './history';
 
 /** The two plots of the notebook that this all began with. */
-export function EpochCharts({ history }: { history: RunState['history'] }) {
+export function EpochCharts({ history }: { history: readonly Epoch[] }) {
   const x = useMemo(() => history.map(({ epoch }) => epoch), [history]);
   const accuracy = useMemo(
     () => [
@@ -79,17 +79,18 @@ interface Step {
 }
 
 function linesOf(steps: readonly Step[]) {
-  const losses = steps.map(({ loss }) => loss);
   return {
     x: steps.map(({ step }) => step),
-    loss: [
-      { label: 'loss', values: losses, faint: true, colour: 0 },
-      { label: 'smoothed', values: smooth(losses), colour: 0 },
-    ],
+    loss: smoothed('loss', steps.map(({ loss }) => loss), 0),
     rate: [{ label: 'learning rate', values: steps.map(({ learningRate }) => learningRate), colour: 2 }],
-    speed: [{ label: 'images/s', values: steps.map(({ imagesPerSecond }) => imagesPerSecond), colour: 3 }],
-  };
+    speed: smoothed('images/s', steps.map(({ imagesPerSecond }) => imagesPerSecond), 3),
+  }; // prettier-ignore
 }
+
+const smoothed = (label: string, values: readonly number[], colour: number): Line[] => [
+  { label, values, colour, faint: true },
+  { label: 'smoothed', values: smooth(values), colour },
+];
 
 const SMOOTHING = 0.9;
 

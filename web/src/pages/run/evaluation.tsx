@@ -2,7 +2,7 @@ import { useQuery } from 'urql';
 import { problemOf } from '../../api/problem';
 import { graphql } from '../../gql';
 import type { RunEvaluationQuery } from '../../gql/graphql';
-import { ConfusionMatrix } from '../../parts/confusion-matrix';
+import { ConfusionMatrix, MOST_NAMED } from '../../parts/confusion-matrix';
 import { count, decimal, percent } from '../../parts/figures';
 import { Mistakes } from '../../parts/mistakes';
 import { ProblemNote } from '../../parts/problem-note';
@@ -56,7 +56,7 @@ function Figures({ evaluation }: { evaluation: Evaluated }) {
           <div><dt>Images</dt><dd>{count(perClass.reduce((sum, { support }) => sum + support, 0))}</dd></div>
         </dl>
       </section>
-      <div className="columns">
+      <div className={perClass.length > MOST_NAMED ? undefined : 'columns'}>
         <section className="card">
           <h2>Confusion matrix</h2>
           <ConfusionMatrix confusion={confusion} classNames={perClass.map(({ className }) => className)} />

@@ -4,10 +4,11 @@ import { age, count, decimal, duration, percent } from '../../parts/figures';
 import { useNow } from '../../parts/use-now';
 import type { RunState } from '../run';
 import { epochsOf } from './config';
+import type { Epoch } from './history';
 
 /** What a run is, where it is, and how fast it goes. */
-export function Facts({ run }: { run: RunState }) {
-  const { model, dataset, history } = run;
+export function Facts({ run, history }: { run: RunState; history: readonly Epoch[] }) {
+  const { model, dataset } = run;
   const last = history.at(-1);
   const best = history.length > 0 ? Math.max(...history.map((epoch) => epoch.validationAccuracy)) : undefined;
   useNow(1_000);

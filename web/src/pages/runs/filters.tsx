@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useEffectEvent, useState } from 'react';
 import { changed, ORDERS, STATUSES } from './filter';
 
 interface FiltersProps {
@@ -27,8 +27,9 @@ export function Filters({ address, setAddress }: FiltersProps) {
           </label>
         ))}
       </fieldset>
-      <TextFilter name="model" label="Model" value={address.get('model') ?? ''} onValue={(text) => set('model', text)} />
-      <TextFilter name="tag" label="Tag" value={address.get('tag') ?? ''} onValue={(text) => set('tag', text)} />
+      {(['model', 'tag'] as const).map((name) => (
+        <TextFilter key={name} name={name} value={address.get(name) ?? ''} onValue={(text) => set(name, text)} />
+      ))}
       <div>
         <label htmlFor="order">Order</label>
         <select
@@ -45,9 +46,8 @@ export function Filters({ address, setAddress }: FiltersProps) {
 
 const TYPING_MS = 300;
 
-function TextFilter({ name, label, value, onValue }: {
-  name: string;
-  label: string;
+function TextFilter({ name, value, onValue }: {
+  name: 'model' | 'tag';
   value: string;
   onValue: (text: string) => void;
 }) { // prettier-ignore
@@ -58,14 +58,15 @@ function TextFilter({ name, label, value, onValue }: {
     setSeen(value);
     setText(value);
   }
+  const commit = useEffectEvent(() => onValue(text.trim()));
   useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => onValue(text.trim()), TYPING_MS);
+    if (text.trim() === value) return;
+    const timer = setTimeout(() => commit(), TYPING_MS);
     return () => clearTimeout(timer);
-  });
+  }, [text, value]);
   return (
     <div>
-      <label htmlFor={`filter-${name}`}>{label}</label>
+      <label htmlFor={`filter-${name}`}>{name === 'model' ? 'Model' : 'Tag'}</label>
       <input id={`filter-${name}`} type="search" value={text} onChange={({ target }) => setText(target.value)} />
     </div>
   );

@@ -15,7 +15,7 @@ graphql(`
     model { name }
     dataset { name version }
     evaluation { accuracy }
-    history { epoch validationAccuracy imagesPerSecond }
+    history(last: 1) { validationAccuracy imagesPerSecond }
   }
 `);
 
@@ -41,6 +41,7 @@ const CHANGES = graphql(`
   }
 `);
 
+const NONE: ReadonlyMap<string, RunRow> = new Map();
 /** Which runs a page has is asked for anew at most this often. */
 const ASK_AGAIN_MS = 700;
 
@@ -48,8 +49,8 @@ const ASK_AGAIN_MS = 700;
 export function useLiveRuns(variables: RunsQueryVariables) {
   const [{ data, error, fetching }, ask] = useQuery({ query: RUNS, variables, requestPolicy: 'cache-and-network' });
   // Newer than `of`, which is the answer that they were told after.
-  const [news, setNews] = useState<{ of: typeof data; runs: ReadonlyMap<string, RunRow> }>({ of: data, runs: new Map() });
-  if (news.of !== data) setNews({ of: data, runs: new Map() });
+  const [news, setNews] = useState({ of: data, runs: NONE });
+  if (news.of !== data) setNews({ of: data, runs: NONE });
   const askAgain = useAskAgain(() => ask({ requestPolicy: 'network-only' }), ASK_AGAIN_MS);
   const rows = data?.runs.nodes.map((run) => news.runs.get(run.id) ?? run) ?? [];
 
