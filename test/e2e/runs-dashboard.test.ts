@@ -1,7 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { expectAccessible, expectFits, launchBrowser, visit } from '../helpers/browser.js';
+import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { createRunRow } from '../helpers/rows.js';
 import { CLASS_NAMES } from '../helpers/shapes-data.js';
@@ -29,8 +30,14 @@ afterAll(async () => {
   await platform?.stop();
 });
 
+// A tab that stays open goes on watching.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+});
+
 const field = (page: Page, name: string) => page.locator(`[name="${name}"]`);
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+const row = (page: Page, id: string) => page.locator('table.runs tbody tr', { has: page.locator(`a[href="/runs/${id}"]`) });
 const status = (page: Page) => page.locator('.headline').getByRole('status');
 
 /** How many epochs the curve of the accuracy has by now. */
@@ -99,6 +106,23 @@ describe('a run', () => {
     expect(faults).toEqual([]);
   });
 
+  it('of a hundred classes has a confusion matrix with a row and a column for each', async () => {
+    const [model, dataset] = await Promise.all([database.model.findFirstOrThrow(), database.dataset.findFirstOrThrow()]);
+    const names = Array.from({ length: 100 }, (_, label) => `class ${label}`);
+    const confusion = names.map((_, label) => names.map((_, other) => (label === other ? 90 : Number(label === other + 1))));
+    const perClass = names.map((className) => ({ className, precision: 1, recall: 0.9, f1: 0.95, support: 91 }));
+    // As one from before mistakes were kept.
+    const evaluation = { loss: 0.5, accuracy: 0.9, top5Accuracy: 1, confusion, perClass };
+    const { id } = await createRunRow(database, { model, dataset }, { status: 'SUCCEEDED', evaluation, tags: ['hundred'] });
+    const { page } = await visit(browser, platform, `/runs/${id}`, { width: 360 });
+    const matrix = page.getByRole('region', { name: 'Confusion matrix' });
+    await matrix.waitFor();
+    expect([await matrix.locator('thead th').count(), await matrix.locator('tbody tr').count()]).toEqual([100, 100]);
+    await expectFits(page);
+    await expectAccessible(page);
+    await database.trainingRun.delete({ where: { id } });
+  });
+
   it('that the API refuses is told of beside the field at fault', async () => {
     const { page } = await visit(browser, platform, '/runs/new?model=tiny&dataset=shapes');
     await field(page, 'optimizer.learningRate').fill('-1');
@@ -132,7 +156,7 @@ describe('the table of runs', () => {
     await untilOver(platform, fast);
     await untilOver(platform, slow);
     const { page } = await visit(browser, platform);
-    await page.getByRole('link', { name: 'Run 3' }).waitFor();
+    await row(page, slow).waitFor();
     await page.getByLabel('succeeded').check();
     await page.getByLabel('Tag').fill('pair');
     await page.getByLabel('Order').selectOption('best accuracy first');
@@ -150,12 +174,46 @@ describe('the table of runs', () => {
 
   it('follows runs that are started and changed elsewhere', async () => {
     const { page } = await visit(browser, platform);
-    await page.getByRole('link', { name: 'Run 3' }).waitFor();
+    await row(page, slow).waitFor();
     const id = await startTiny(platform, { epochs: 2000, batchSize: 4 });
-    const row = page.locator('table.runs tbody tr', { hasText: 'Run 4' });
-    await row.getByText('running').waitFor();
+    await row(page, id).getByText('running').waitFor();
     await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
-    await row.getByText('cancelled').waitFor();
+    await row(page, id).getByText('cancelled').waitFor();
+  });
+
+  it('finds its way back when the connection was cut, to what changed meanwhile', async () => {
+    const gate = await openGate(new URL(platform.url).origin);
+    const { page } = await visit(browser, { ...platform, url: gate.url });
+    await row(page, slow).waitFor();
+    await gate.shut();
+    const id = await startTiny(platform, { epochs: 2000, batchSize: 4 });
+    await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id });
+    await untilOver(platform, id);
+    await gate.open();
+    await row(page, id).getByText('cancelled').waitFor();
+  });
+
+  it('has a subscription of its own, as each page has, that ends when one goes elsewhere', async () => {
+    const [model, dataset] = await Promise.all([database.model.findFirstOrThrow(), database.dataset.findFirstOrThrow()]);
+    const { id: resting } = await createRunRow(database, { model, dataset }, { status: 'PAUSED' });
+    const { page } = await visit(browser, platform, '/nowhere');
+    /** By the client's id. */
+    const open = new Map<string, string>();
+    page.on('websocket', (socket) => {
+      const note = ({ payload: frame }: { payload: string | Buffer }) => {
+        const { type, id, payload } = JSON.parse(String(frame));
+        if (type === 'subscribe') open.set(id, /subscription (\w+)/.exec(payload.query)![1]!);
+        if (type === 'complete') open.delete(id);
+      };
+      socket.on('framesent', note).on('framereceived', note);
+    });
+    const untilOpen = (...names: string[]) => until(async () => [...open.values()].join() === names.join(), 10_000);
+    await page.getByRole('link', { name: 'All runs' }).click();
+    await untilOpen('RunsChanged');
+    await row(page, resting).getByRole('link', { name: /^Run/ }).click();
+    await untilOpen('RunProgress');
+    await page.getByRole('link', { name: 'Models' }).click();
+    await untilOpen();
   });
 
   it('is read page by page', async () => {
@@ -176,9 +234,9 @@ describe('the table of runs', () => {
 
   it('lays chosen runs side by side, with the setting in which they differ', async () => {
     const { page } = await visit(browser, platform, '/?tag=pair');
-    await page.getByLabel('Compare run 2').check();
+    await row(page, fast).getByRole('checkbox').check();
     expect(await button(page, 'Compare (1)').isDisabled()).toBe(true);
-    await page.getByLabel('Compare run 3').check();
+    await row(page, slow).getByRole('checkbox').check();
     await page.getByRole('link', { name: 'Compare (2)' }).click();
     const differences = page.locator('.differences tr');
     await differences.first().waitFor();
@@ -201,6 +259,5 @@ describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
     const { host } = new URL(platform.url);
     expect(requested.filter((url) => !url.startsWith('data:') && new URL(url).host !== host)).toEqual([]);
     expect(faults).toEqual([]);
-    await page.context().close();
   });
 });

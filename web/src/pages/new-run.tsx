@@ -87,7 +87,7 @@ function RunForm({ initial }: { initial: Entries }) {
         first={FIRST}
         initial={initial}
         choices={choices}
-        placeholders={{ ...recipeOf('optimizer', entered), ...recipeOf('schedule', entered) }}
+        placeholders={leftOut(entered)}
         problem={problemOf(error)}
         submitLabel={fetching ? 'Starting …' : 'Start training'}
         busy={fetching}
@@ -98,10 +98,17 @@ function RunForm({ initial }: { initial: Entries }) {
   );
 }
 
-const INPUTS = { optimizer: INPUT_FIELDS.OptimizerInput, schedule: INPUT_FIELDS.ScheduleInput };
+/** What it means that none of an input's fields is given. */
+const LEFT_OUT = {
+  optimizer: ['recipe', INPUT_FIELDS.OptimizerInput],
+  schedule: ['recipe', INPUT_FIELDS.ScheduleInput],
+  earlyStopping: ['off', INPUT_FIELDS.EarlyStoppingInput],
+} as const;
 
-/** What stands in the fields of a group of which none is given. */
-function recipeOf(group: keyof typeof INPUTS, entered: Entries): Record<string, string> {
-  if (Object.keys(entered).some((path) => path.startsWith(`${group}.`))) return {};
-  return Object.fromEntries(INPUTS[group].map(({ name }) => [`${group}.${name}`, 'recipe']));
-}
+/** What stands in the fields of inputs of which none is given. */
+const leftOut = (entered: Entries): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(LEFT_OUT)
+      .filter(([input]) => !Object.keys(entered).some((path) => path.startsWith(`${input}.`)))
+      .flatMap(([input, [meaning, fields]]) => fields.map(({ name }) => [`${input}.${name}`, meaning])),
+  );

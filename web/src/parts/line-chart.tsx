@@ -68,6 +68,12 @@ export function LineChart({
   );
 }
 
+const CHARACTER_PX = 6.6;
+
+/** Beside the axis, for the longest of its labels. */
+const tickSpace = (_: uPlot, labels: string[] | null) =>
+  22 + CHARACTER_PX * Math.max(3, ...(labels ?? []).map(({ length }) => length));
+
 const tickLabel = (tick: number | null) => (tick == null ? '' : decimal(tick));
 
 const summary = (lines: readonly Line[]): string =>
@@ -90,7 +96,7 @@ function chartOptions({ xLabel, yLabel, lines, log, scheme, width }: {
     scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
     axes: [
       { ...axis, label: xLabel },
-      { ...axis, label: yLabel, size: 58, values: (_, ticks) => ticks.map(tickLabel) },
+      { ...axis, label: yLabel, size: tickSpace, values: (_, ticks) => ticks.map(tickLabel) },
     ],
     series: [
       { label: xLabel },

@@ -14,7 +14,9 @@ export function Mistakes({ mistakes }: { mistakes: readonly Mistake[] }) {
   return (
     <section className="card">
       <h2>Most confident mistakes</h2>
-      {mistakes.length === 0 && <p className="hint">It made none.</p>}
+      <p className="hint">
+        {mistakes.length > 0 ? 'What it took an image for, how sure it was, and what the label says.' : 'It made none.'}
+      </p>
       <ul className="mistakes">
         {mistakes.map(({ index, className, predictedClassName, probability, png }) => (
           <li key={index}>
@@ -24,7 +26,7 @@ export function Mistakes({ mistakes }: { mistakes: readonly Mistake[] }) {
               <img src={`data:image/png;base64,${png}`} alt={alt(index)} title={alt(index)} />
             )}
             <b>{predictedClassName}</b>
-            <span className="hint">to {percent(probability)}, is</span>
+            <span className="hint">{percent(probability)} sure, is</span>
             <b>{className}</b>
           </li>
         ))}

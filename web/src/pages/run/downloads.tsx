@@ -34,24 +34,24 @@ export function Downloads({ version }: { version: Version }) {
     <section className="card">
       <h2>Published as <Link to={`/models/${version.model.name}`}>{version.model.name}</Link>, version {version.version}</h2>
       <Wide label="Downloads">
-        <table>
+        <table className="downloads">
           <thead>
             <tr>
               <th scope="col">File</th>
+              <th scope="col"><span className="for-screen-readers">Download</span></th>
               <th scope="col" className="number">Size</th>
               <th scope="col">SHA-256</th>
-              <th scope="col"><span className="for-screen-readers">Download</span></th>
             </tr>
           </thead>
           <tbody>
             {version.artifacts.map(({ id, kind, bytes: size, sha256 }) => (
               <tr key={id}>
                 <th scope="row">{MEANINGS[kind]}</th>
-                <td className="number">{bytes(size)}</td>
-                <td><code title={sha256}>{sha256.slice(0, 16)}…</code></td>
                 <td>
                   <button type="button" aria-label={`Download ${kind}`} onClick={() => void download(id)}>Download</button>
                 </td>
+                <td className="number">{bytes(size)}</td>
+                <td><code title={sha256}>{sha256.slice(0, 16)}…</code></td>
               </tr>
             ))}
           </tbody>

@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent, useRef, useState } from 'react';
+import { useEffect, useEffectEvent, useRef, useState, type UIEvent } from 'react';
 import { useClient } from 'urql';
 import { problemOf, type Problem } from '../../api/problem';
 import { graphql } from '../../gql';
@@ -32,21 +32,26 @@ export function Logs({ id, total }: { id: string; total: number }) {
   const newest = lines.at(-1)?.cursor;
   const follow = useEffectEvent(() => void readNewer());
   useEffect(() => follow(), [total]);
+  const atEnd = useRef(true);
+  const scrolled = ({ target }: UIEvent) => void (atEnd.current = isAtEnd(target as Element));
   useEffect(() => {
-    // Like a terminal: the newest line is in sight.
-    const scrolled = box.current?.querySelector('.wide');
-    scrolled?.scrollTo({ top: scrolled.scrollHeight });
+    // Like a terminal: the newest line is in sight, unless one went back to another.
+    const lines = box.current?.querySelector('.wide');
+    if (atEnd.current) lines?.scrollTo({ top: lines.scrollHeight });
   }, [newest]);
   return (
-    <section className="card" ref={box}>
-      <h2>Logs <span className="hint">{count(lines.length)} of {count(Math.max(total, lines.length))} lines</span></h2>
+    <section className="card" ref={box} onScrollCapture={scrolled}>
+      <h2>
+        Logs <span className="hint">{count(lines.length)} of {count(Math.max(total, lines.length))} lines</span>
+      </h2>
       <ProblemNote problem={problem} />
       {hasOlder && <button type="button" onClick={() => void readOlder()}>Older lines</button>}
       <Wide label="Logs" tall>
         <ol className="logs">
           {lines.map(({ cursor, node: { at, level, message } }) => (
             <li key={cursor} className={`log-${level}`}>
-              <time dateTime={at}>{at.slice(11, 19)}</time> {level !== 'info' && <strong>{level}</strong>} {message}
+              <time dateTime={at}>{new Date(at).toLocaleTimeString('en-GB')}</time>{' '}
+              {level !== 'info' && <strong>{level}</strong>} {message}
             </li>
           ))}
         </ol>
@@ -54,6 +59,8 @@ export function Logs({ id, total }: { id: string; total: number }) {
     </section>
   );
 }
+
+const isAtEnd = ({ scrollTop, scrollHeight, clientHeight }: Element) => scrollHeight - scrollTop - clientHeight < 20;
 
 /** Lines without a gap: newer and older pages begin at the ends of what is there. */
 function useLines(id: string) {
