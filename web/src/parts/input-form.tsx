@@ -34,6 +34,8 @@ interface InputFormProps {
   readonly input: InputName;
   /** Fields in none of them come last, under `Other`: what the schema gets anew is on the page. */
   readonly groups: readonly Group[];
+  /** Names of fields that come before the others of their input, in this order, wherever they are. */
+  readonly first?: readonly string[];
   readonly initial?: Entries;
   /** By path: what is offered while one writes. */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
@@ -83,6 +85,7 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
     set,
     choices: props.choices ?? {},
     placeholders: props.placeholders ?? {},
+    first: props.first ?? [],
     faults: { ...faults, ...(field !== undefined && { [field]: props.problem!.message }) },
   };
   return (
@@ -91,7 +94,7 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
         <fieldset key={title}>
           <legend>{title}</legend>
           <div className="fields">
-            {fieldsOf(input)
+            {inOrder(fieldsOf(input), fields)
               .filter(({ name }) => fields.includes(name))
               .map((field) => <AnyField key={field.name} field={field} path={field.name} context={context} />)}
           </div>
@@ -112,6 +115,7 @@ interface FieldContext {
   readonly set: (path: string, text: string | undefined) => void;
   readonly choices: Readonly<Record<string, readonly string[]>>;
   readonly placeholders: Readonly<Record<string, string>>;
+  readonly first: readonly string[];
   /** By path. */
   readonly faults: Readonly<Record<string, string>>;
 }
@@ -130,7 +134,7 @@ function AnyField({ field, path, context }: FieldProps) {
       <legend>{words(field.name)}</legend>
       {field.description && <p className="hint">{field.description}</p>}
       <div className="fields">
-        {fieldsOf(field.type).map((inner) => (
+        {inOrder(fieldsOf(field.type), context.first).map((inner) => (
           <AnyField key={inner.name} field={inner} path={`${path}.${inner.name}`} context={context} />
         ))}
       </div>
@@ -149,7 +153,7 @@ function ListField({ field, path, context }: FieldProps) {
         <fieldset key={item} className="item">
           <legend>{`${words(field.name)} ${item + 1}`}</legend>
           <div className="fields">
-            {fieldsOf(field.type).map((inner) => (
+            {inOrder(fieldsOf(field.type), context.first).map((inner) => (
               <AnyField key={inner.name} field={inner} path={`${path}.${item}.${inner.name}`} context={context} />
             ))}
           </div>
@@ -199,6 +203,12 @@ function PlainField({ field, path, context }: FieldProps) {
       {fault && <p id={`${id}-fault`} className="fault">{fault}</p>}
     </div>
   );
+}
+
+/** Those named first come first; the others stay as they are, since the schema is sorted by name. */
+function inOrder(fields: readonly InputField[], first: readonly string[]): readonly InputField[] {
+  const place = ({ name }: InputField) => (first.includes(name) ? first.indexOf(name) : first.length);
+  return fields.toSorted((a, b) => place(a) - place(b));
 }
 
 const isNumber = ({ type }: InputField) => type === 'Int' || type === 'Float';
