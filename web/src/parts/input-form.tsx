@@ -35,10 +35,15 @@ interface InputFormProps {
   /** Fields in none of them come last, under `Other`: what the schema gets anew is on the page. */
   readonly groups: readonly Group[];
   readonly initial?: Entries;
+  /** Where the page fills fields in too: what stands in them, kept by the page and told it by `onEntries`. */
+  readonly entries?: Entries;
+  readonly onEntries?: (entries: Entries) => void;
   /** By path: what is offered while one writes. */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
   /** By path: what stands there until one writes, where that is not the schema's default. */
   readonly placeholders?: Readonly<Record<string, string>>;
+  /** By path: what stands under a field. */
+  readonly beside?: Readonly<Record<string, ReactNode>>;
   readonly problem?: Problem | undefined;
   readonly submitLabel: string;
   readonly busy?: boolean;
@@ -54,7 +59,8 @@ const fieldsOf = (input: string): readonly InputField[] => INPUT_FIELDS[input as
  * its place, holds. An error of the API stands beside the field that it names.
  */
 export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...props }: InputFormProps) {
-  const [entries, setEntries] = useState(initial);
+  const [own, setOwn] = useState(initial);
+  const entries = props.entries ?? own;
   const [faults, setFaults] = useState<Record<string, string>>({});
   const listed = new Set(groups.flatMap(({ fields }) => fields));
   const others = fieldsOf(input).filter(({ name }) => !listed.has(name));
@@ -63,13 +69,19 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
   const isShown =
     field !== undefined && pathsOf(input, entries).some((path) => path === field || field.startsWith(`${path}.`));
 
-  function set(path: string, text: string | undefined) {
-    const next = { ...entries };
-    if (text === undefined || text === '') delete next[path];
-    else next[path] = text;
-    setEntries(next);
+  function take(next: Entries) {
+    setOwn(next);
+    props.onEntries?.(next);
     if (onChange) onChange(readEntries(input, next).value);
   }
+
+  function set(path: string, text: string | undefined) {
+    const { [path]: _old, ...rest } = entries;
+    take(text === undefined || text === '' ? rest : { ...rest, [path]: text });
+  }
+
+  const clear = (under: string) =>
+    take(Object.fromEntries(Object.entries(entries).filter(([path]) => !path.startsWith(`${under}.`))));
 
   function submit(event: FormEvent) {
     event.preventDefault();
@@ -81,7 +93,9 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
   const context: FieldContext = {
     entries,
     set,
+    clear,
     choices: props.choices ?? {},
+    beside: props.beside ?? {},
     placeholders: props.placeholders ?? {},
     faults: { ...faults, ...(field !== undefined && { [field]: props.problem!.message }) },
   };
@@ -110,7 +124,10 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
 interface FieldContext {
   readonly entries: Entries;
   readonly set: (path: string, text: string | undefined) => void;
+  /** Empties all fields under a path. */
+  readonly clear: (under: string) => void;
   readonly choices: Readonly<Record<string, readonly string[]>>;
+  readonly beside: Readonly<Record<string, ReactNode>>;
   readonly placeholders: Readonly<Record<string, string>>;
   /** By path. */
   readonly faults: Readonly<Record<string, string>>;
@@ -141,6 +158,10 @@ function AnyField({ field, path, context }: FieldProps) {
 function ListField({ field, path, context }: FieldProps) {
   const [added, setAdded] = useState(0);
   const length = Math.max(added, lengthOf(context.entries, path));
+  function removeLast() {
+    setAdded(length - 1);
+    context.clear(`${path}.${length - 1}`);
+  }
   return (
     <fieldset className="nested">
       <legend>{words(field.name)}</legend>
@@ -155,7 +176,10 @@ function ListField({ field, path, context }: FieldProps) {
           </div>
         </fieldset>
       ))}
-      <button type="button" onClick={() => setAdded(length + 1)}>Add one to {words(field.name)}</button>
+      <div className="actions">
+        <button type="button" onClick={() => setAdded(length + 1)}>Add one to {words(field.name)}</button>
+        {length > 0 && <button type="button" className="quiet" onClick={removeLast}>Remove the last of {words(field.name)}</button>}
+      </div>
     </fieldset>
   );
 }
@@ -184,6 +208,13 @@ function PlainField({ field, path, context }: FieldProps) {
           <option value="">{fallback === undefined ? '–' : `${fallback} (default)`}</option>
           {options.map((option) => <option key={option}>{option}</option>)}
         </select>
+      ) : isTexts(field) ? (
+        <textarea
+          {...common}
+          rows={2}
+          placeholder={fallback ?? ''}
+          onChange={({ target }) => set(path, target.value)}
+        />
       ) : (
         <input
           {...common}
@@ -195,12 +226,14 @@ function PlainField({ field, path, context }: FieldProps) {
         />
       )}
       {offered && <datalist id={`${id}-offered`}>{offered.map((choice) => <option key={choice} value={choice} />)}</datalist>}
-      {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas.'}</p>}
+      {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas, or one on each line.'}</p>}
+      {context.beside[path]}
       {fault && <p id={`${id}-fault`} className="fault">{fault}</p>}
     </div>
   );
 }
 
+const isTexts = ({ isList, type }: InputField) => isList && type === 'String';
 const isNumber = ({ type }: InputField) => type === 'Int' || type === 'Float';
 
 /** learningRate → learning rate */
@@ -210,6 +243,9 @@ const lengthOf = (entries: Entries, path: string): number =>
   Object.keys(entries)
     .filter((key) => key.startsWith(`${path}.`))
     .reduce((length, key) => Math.max(length, Number(key.slice(path.length + 1).split('.')[0]) + 1), 0);
+
+/** Names may have commas in them where each has a line of its own. */
+const itemsOf = (text: string): string[] => text.split(text.includes('\n') ? '\n' : ',').map((item) => item.trim());
 
 /** Every path that has a field of its own now. */
 function pathsOf(input: string, entries: Entries, at = ''): string[] {
@@ -239,7 +275,7 @@ export function readEntries(input: string, entries: Entries): { value: unknown; 
     if (field.isInput) return readObject(field.type, `${path}.`);
     const text = entries[path]?.trim();
     if (text === undefined || text === '') return undefined;
-    return field.isList ? text.split(',').map((item) => readOne(field, item.trim(), path)) : readOne(field, text, path);
+    return field.isList ? itemsOf(text).map((item) => readOne(field, item, path)) : readOne(field, text, path);
   }
   function readOne(field: InputField, text: string, path: string): unknown {
     if (field.type === 'Boolean') return text === 'true';
