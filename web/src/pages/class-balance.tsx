@@ -43,7 +43,7 @@ function Bar({ value, of }: { value: number; of: readonly number[] }) {
   const total = of.reduce((sum, each) => sum + each, 0);
   return (
     <span className="bar-of" title={percent(value / Math.max(1, total))}>
-      <span className="bar-line" style={{ width: `${(100 * value) / largest}%` }} />
+      <span className="bar-track"><span className="bar-line" style={{ width: `${(100 * value) / largest}%` }} /></span>
       <span className="bar-value">{count(value)}</span>
     </span>
   );

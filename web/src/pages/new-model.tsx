@@ -101,9 +101,9 @@ function Preview({ architecture, problem, isOld, numClasses }: ReturnType<typeof
   return (
     <section className="card preview" aria-label="What this gives" aria-live="polite" aria-busy={isOld}>
       <h2>What this gives</h2>
-      {problem && <p className="hint">Not a network yet: {problem.message}</p>}
+      {problem && <p className="hint">Not a network yet: {problem.message} This was the last one:</p>}
       {architecture && (
-        <div className={problem || isOld ? 'stale' : undefined}>
+        <div className={problem && 'stale'}>
           <ArchitectureSummary of={architecture} />
         </div>
       )}

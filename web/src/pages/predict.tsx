@@ -88,7 +88,7 @@ function Prediction({ names, choice, dataset, onChoice }: {
           <label htmlFor="explains">Show where it saw the class (activation map)</label>
         </p>
       </section>
-      <div className="columns">
+      <div className="columns top">
         <section className="card" aria-label="Own images">
           <h2>Your images</h2>
           <DropZone

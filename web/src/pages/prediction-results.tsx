@@ -35,9 +35,7 @@ export function PredictionCard({ shot, prediction: { top, explanation } }: { sho
           {top.map(({ index, className, probability }) => (
             <li key={index}>
               <span className="score-name">{className}</span>
-              <span className="bar-of">
-                <span className="bar-line" style={{ width: `${100 * probability}%` }} />
-              </span>
+              <span className="bar-track"><span className="bar-line" style={{ width: `${100 * probability}%` }} /></span>
               <span className="figure">{percent(probability)}</span>
             </li>
           ))}

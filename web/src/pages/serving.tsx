@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent, useState } from 'react';
+import { useState } from 'react';
 import { Link } from 'react-router';
 import { useClient } from 'urql';
 import { problemOf, type Problem } from '../api/problem';
@@ -65,7 +65,6 @@ const SERVING = graphql(`
       engine
       device
       host
-      threads
       lastSeenAt
       currentRun {
         id
@@ -115,21 +114,19 @@ function useServing(): Seen {
       samples: sample ? keepSample(last.samples, sample) : last.samples,
     }));
   }
-  usePoll(() => void ask(), EVERY_MS);
-  const first = useEffectEvent(ask);
-  useEffect(() => void first(), []);
+  usePoll(() => void ask(), EVERY_MS, 'at once');
   return seen;
 }
 
 function Figures({ stats }: { stats: ServingQuery['servingStats'] }) {
-  const asked = Number(stats.cacheHits) + Number(stats.cacheMisses);
+  const hits = hitRate(stats.cacheHits, stats.cacheMisses);
   return (
     <section className="card" aria-label="Since the server started">
       <h2>Since this server started</h2>
       <dl className="facts">
         <div><dt>Requests</dt><dd>{count(stats.requests)}</dd></div>
         <div><dt>Images</dt><dd>{count(stats.images)}</dd></div>
-        <div><dt>Hit rate</dt><dd>{asked > 0 ? percent(Number(stats.cacheHits) / asked) : '–'}</dd></div>
+        <div><dt>Hit rate</dt><dd>{percent(hits === null ? null : hits / 100)}</dd></div>
         <div><dt>Mean batch</dt><dd>{stats.meanBatchSize > 0 ? `${decimal(stats.meanBatchSize, 3)} images` : '–'}</dd></div>
         <div><dt>Waiting or computing</dt><dd>{stats.pendingImages} images</dd></div>
         <div><dt>Put out of memory</dt><dd>{count(stats.evictions)}</dd></div>
@@ -192,10 +189,29 @@ function Charts({ samples }: { samples: readonly ServingSample[] }) {
             ]}
           />
         </section>
+        <section className="card">
+          <LineChart
+            title="Hit rate" xLabel="time" yLabel="%" x={x} isTime
+            lines={[
+              { label: 'since the start', values: samples.map(({ stats }) => hitRate(stats.cacheHits, stats.cacheMisses)) },
+              {
+                label: 'since the last look',
+                values: changes(samples, (grown) => hitRate(grown('cacheHits'), grown('cacheMisses'))),
+                dashed: true,
+              },
+            ]}
+          />
+        </section>
       </div>
       <p className="hint">Asked every two seconds while this page is in sight.</p>
     </>
   );
+}
+
+/** In %, of predictions whose model was in memory; null where there was none. */
+function hitRate(hits: number | string, misses: number | string): number | null {
+  const asked = Number(hits) + Number(misses);
+  return asked > 0 ? (100 * Number(hits)) / asked : null;
 }
 
 function Models({ models }: { models: ServingQuery['servingStats']['models'] }) {
@@ -245,12 +261,12 @@ function Workers({ workers }: { workers: ServingQuery['workers'] }) {
       <h2>Workers</h2>
       {workers.length === 0 && <p>None was seen within a day: nothing trains until one starts.</p>}
       <ul className="rows">
-        {workers.map(({ id, online, engine, device, host, threads, lastSeenAt, currentRun }) => (
+        {workers.map(({ id, online, engine, device, host, lastSeenAt, currentRun }) => (
           <li key={id}>
             <div className="row-head"><span className="name">{host}</span> <Status of={online ? 'ONLINE' : 'OFFLINE'} /></div>
             <dl className="facts">
               <div><dt>Engine</dt><dd>{engine}</dd></div>
-              <div><dt>Device</dt><dd>{device}{threads && `, ${threads} ${threads === 1 ? 'thread' : 'threads'}`}</dd></div>
+              <div><dt>Device</dt><dd>{device}</dd></div>
               <div><dt>Trains</dt><dd>{currentRun ? <Link to={`/runs/${currentRun.id}`}>run #{currentRun.number}</Link> : 'nothing'}</dd></div>
               <div><dt>Heard of</dt><dd>{age(lastSeenAt)} ago</dd></div>
             </dl>

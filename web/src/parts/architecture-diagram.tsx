@@ -53,26 +53,28 @@ function Legend({ shortcuts }: { shortcuts: readonly Shortcut[] }) {
   );
 }
 
-const CELL = 30;
-const BASE = 52;
-const TOP = 14;
+const CELL = 26;
+const GAP = 4;
+const START = 16;
+const BASE = 44;
+const TOP = 12;
 
 function BlockDrawing({ block }: { block: Block }) {
   const { name, shortcut, pools, convolutions, squeezes } = block;
   const kernels = convolutions === 3 ? ['1×1', '3×3', '1×1'] : Array.from({ length: convolutions }, () => '3×3');
   const cells = squeezes ? [...kernels, 'SE'] : kernels;
-  const sum = 20 + cells.length * (CELL + 6) + 8;
+  const sum = START + cells.length * (CELL + GAP) + 6;
   const way = `${shortcut} shortcut${pools ? ' behind an average pool' : ''}`;
   return (
-    <svg className={`block ${shortcut}`} width={sum + 16} height="72" role="img" aria-label={`${name}: ${cells.join(', ')}, ${way}`}>
-      <path className="way" d={`M0 ${BASE} H${sum + 16}`} />
+    <svg className={`block ${shortcut}`} width={sum + 10} height="60" role="img" aria-label={`${name}: ${cells.join(', ')}, ${way}`}>
+      <path className="way" d={`M0 ${BASE} H${sum + 10}`} />
       {cells.map((text, index) => (
-        <g key={index} transform={`translate(${20 + index * (CELL + 6)} ${BASE - 11})`}>
+        <g key={index} transform={`translate(${START + index * (CELL + GAP)} ${BASE - 11})`}>
           <rect className="cell" width={CELL} height="22" rx="4" />
           <text x={CELL / 2} y="15">{text}</text>
         </g>
       ))}
-      <Bypass shortcut={shortcut} pools={pools} from={10} to={sum} base={BASE} top={TOP} />
+      <Bypass shortcut={shortcut} pools={pools} from={8} to={sum} base={BASE} top={TOP} />
       <circle className="sum" cx={sum} cy={BASE} r="7" />
       <path className="way" d={`M${sum - 4} ${BASE} h8 M${sum} ${BASE - 4} v8`} />
     </svg>

@@ -26,7 +26,7 @@ export type Entries = Readonly<Record<string, string>>;
 
 export interface Group {
   readonly title: string;
-  /** Names of the input's own fields. */
+  /** Names of the input's own fields, in their order on the page. */
   readonly fields: readonly string[];
 }
 
@@ -105,9 +105,9 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
         <fieldset key={title}>
           <legend>{title}</legend>
           <div className="fields">
-            {fieldsOf(input)
-              .filter(({ name }) => fields.includes(name))
-              .map((field) => <AnyField key={field.name} field={field} path={field.name} context={context} />)}
+            {fields.flatMap((name) => fieldsOf(input).filter((field) => field.name === name)).map((field) => (
+              <AnyField key={field.name} field={field} path={field.name} context={context} />
+            ))}
           </div>
         </fieldset>
       ))}
@@ -146,7 +146,7 @@ function AnyField({ field, path, context }: FieldProps) {
     <fieldset className="nested">
       <legend>{words(field.name)}</legend>
       {field.description && <p className="hint">{field.description}</p>}
-      <div className="fields">
+      <div className={gridOf(field)}>
         {fieldsOf(field.type).map((inner) => (
           <AnyField key={inner.name} field={inner} path={`${path}.${inner.name}`} context={context} />
         ))}
@@ -158,6 +158,7 @@ function AnyField({ field, path, context }: FieldProps) {
 function ListField({ field, path, context }: FieldProps) {
   const [added, setAdded] = useState(0);
   const length = Math.max(added, lengthOf(context.entries, path));
+  const one = words(field.name).replace(/s$/, '');
   function removeLast() {
     setAdded(length - 1);
     context.clear(`${path}.${length - 1}`);
@@ -168,8 +169,8 @@ function ListField({ field, path, context }: FieldProps) {
       {field.description && <p className="hint">{field.description}</p>}
       {Array.from({ length }, (_, item) => (
         <fieldset key={item} className="item">
-          <legend>{`${words(field.name)} ${item + 1}`}</legend>
-          <div className="fields">
+          <legend>{one} {item + 1}</legend>
+          <div className={gridOf(field)}>
             {fieldsOf(field.type).map((inner) => (
               <AnyField key={inner.name} field={inner} path={`${path}.${item}.${inner.name}`} context={context} />
             ))}
@@ -177,8 +178,10 @@ function ListField({ field, path, context }: FieldProps) {
         </fieldset>
       ))}
       <div className="actions">
-        <button type="button" onClick={() => setAdded(length + 1)}>Add one to {words(field.name)}</button>
-        {length > 0 && <button type="button" className="quiet" onClick={removeLast}>Remove the last of {words(field.name)}</button>}
+        <button type="button" onClick={() => setAdded(length + 1)}>Add a {one}</button>
+        {length > 0 && (
+          <button type="button" className="quiet" onClick={removeLast}>Remove {one} {length}</button>
+        )}
       </div>
     </fieldset>
   );
@@ -236,6 +239,8 @@ function PlainField({ field, path, context }: FieldProps) {
 const isTexts = ({ isList, type }: InputField) => isList && type === 'String';
 const isNumber = ({ type }: InputField) => type === 'Int' || type === 'Float';
 
+/** Up to three short fields stand on one line. */
+const gridOf = ({ type }: InputField) => (fieldsOf(type).length > 3 ? 'fields' : 'fields few');
 /** learningRate → learning rate */
 const words = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 

@@ -90,7 +90,7 @@ function chartOptions({ xLabel, yLabel, lines, log, isTime, scheme, width }: {
     height: HEIGHT_PX,
     scales: { x: { time: isTime }, y: { distr: log ? 3 : 1 } },
     axes: [
-      { ...axis, label: xLabel, ...(isTime && { values: TIMES }) },
+      { ...axis, label: xLabel, ...(isTime && { values: TIMES, space: 80 }) },
       { ...axis, label: yLabel, size: 58, values: (_, ticks) => ticks.map(tickLabel) },
     ],
     series: [
