@@ -18,7 +18,16 @@ const NO_UPLOADS =
   '<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>';
 
 server.middleware.unshift(async (context, next) => {
-  if (!context.headers.authorization && !context.query['X-Amz-Signature']) {
+  // Browsers send data sets from the dashboard's origin; the presigned URL is what authorises, wherever it is used.
+  if (context.headers.origin) context.set({ 'access-control-allow-origin': '*' });
+  if (context.method === 'OPTIONS') {
+    context.status = 204;
+    context.set({
+      'access-control-allow-methods': 'GET, HEAD, PUT',
+      'access-control-allow-headers': context.headers['access-control-request-headers'] ?? '',
+      'access-control-max-age': '3600',
+    });
+  } else if (!context.headers.authorization && !context.query['X-Amz-Signature']) {
     // It would let requests without any signature in.
     context.status = 403;
     context.type = 'application/xml';

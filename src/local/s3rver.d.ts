@@ -7,6 +7,7 @@ declare module '@20minutes/s3rver' {
     status: number;
     type: string;
     body: string;
+    set(headers: Record<string, string>): void;
   }
   export default class S3rver {
     constructor(options: {

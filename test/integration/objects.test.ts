@@ -89,6 +89,23 @@ it('an upload is put by URL, looked at, read, and removed with its prefix', asyn
   expect((await keysIn(config)).filter((key) => key.startsWith('uploads/'))).toEqual(['uploads/other-id/b']);
 });
 
+it('a browser may put an upload from another origin, by its URL alone', async () => {
+  const url = await objects.presignUpload('from-a-page/file', 60);
+  const origin = 'https://dashboard.example.org';
+  const asked = { origin, 'access-control-request-method': 'PUT', 'access-control-request-headers': 'content-type' };
+  const allowed = await fetch(url, { method: 'OPTIONS', headers: asked });
+  expect(allowed.ok).toBe(true);
+  expect(allowed.headers.get('access-control-allow-origin')).toMatch(/^(\*|https:\/\/dashboard\.example\.org)$/);
+  expect(allowed.headers.get('access-control-allow-methods')).toContain('PUT');
+  expect(allowed.headers.get('access-control-allow-headers')?.toLowerCase()).toContain('content-type');
+  const put = (address: string) => fetch(address, { method: 'PUT', body: 'content', headers: { origin } });
+  const [stored, unsigned] = [await put(url), await put(url.replace(/\?.*/, ''))];
+  expect([stored.status, unsigned.status]).toEqual([200, 403]);
+  // Without it the page would not be told that it was refused.
+  for (const { headers } of [stored, unsigned]) expect(headers.get('access-control-allow-origin')).toMatch(/^(\*|https:.*)$/);
+  expect(await objects.statUpload('from-a-page/file')).toEqual({ bytes: 7 });
+});
+
 it('a download URL names the file, and lets nothing else be read', async () => {
   const { sha256 } = await objects.putBytes(Buffer.from('weights'));
   const url = await objects.presignDownload(sha256, 'my "model".onnx', 60);

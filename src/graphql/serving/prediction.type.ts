@@ -32,7 +32,9 @@ export class PredictionType {
   @Field(() => Boolean, { description: 'The model was in memory.' }) cacheHit!: boolean;
 }
 
-@ObjectType('LatencyQuantiles')
+@ObjectType('LatencyQuantiles', {
+  description: 'Of the last 4,096 requests and of none older than five minutes; 0 where there was none.',
+})
 export class LatencyQuantilesType {
   @Field(() => Float) p50!: number;
   @Field(() => Float) p95!: number;

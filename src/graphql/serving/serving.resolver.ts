@@ -31,7 +31,7 @@ export class PredictionResolver {
 @Resolver(() => ServingStatsType)
 export class ServingStatsResolver {
   @Requires('VIEWER')
-  @Query(() => ServingStatsType, { description: 'Of this server, since it started.' })
+  @Query(() => ServingStatsType, { description: 'Of this server; counts are since it started.' })
   async servingStats(@Ctx() { services }: Context) {
     return services.predictor.stats();
   }

@@ -26,7 +26,7 @@ export type Entries = Readonly<Record<string, string>>;
 
 export interface Group {
   readonly title: string;
-  /** Names of the input's own fields. */
+  /** Names of the input's own fields, in their order on the page. */
   readonly fields: readonly string[];
 }
 
@@ -37,10 +37,15 @@ interface InputFormProps {
   /** Names of fields that come before the others of their input, in this order, wherever they are. */
   readonly first?: readonly string[];
   readonly initial?: Entries;
+  /** Where the page fills fields in too: what stands in them, kept by the page and told it by `onEntries`. */
+  readonly entries?: Entries;
+  readonly onEntries?: (entries: Entries) => void;
   /** By path: what is offered while one writes. */
   readonly choices?: Readonly<Record<string, readonly string[]>>;
   /** By path: what stands there until one writes, where that is not the schema's default. */
   readonly placeholders?: Readonly<Record<string, string>>;
+  /** By path: what stands under a field. */
+  readonly beside?: Readonly<Record<string, ReactNode>>;
   readonly problem?: Problem | undefined;
   readonly submitLabel: string;
   readonly busy?: boolean;
@@ -56,7 +61,8 @@ const fieldsOf = (input: string): readonly InputField[] => INPUT_FIELDS[input as
  * its place, holds. An error of the API stands beside the field that it names.
  */
 export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...props }: InputFormProps) {
-  const [entries, setEntries] = useState(initial);
+  const [own, setOwn] = useState(initial);
+  const entries = props.entries ?? own;
   const [faults, setFaults] = useState<Record<string, string>>({});
   const listed = new Set(groups.flatMap(({ fields }) => fields));
   const others = fieldsOf(input).filter(({ name }) => !listed.has(name));
@@ -65,13 +71,19 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
   const isShown =
     field !== undefined && pathsOf(input, entries).some((path) => path === field || field.startsWith(`${path}.`));
 
-  function set(path: string, text: string | undefined) {
-    const next = { ...entries };
-    if (text === undefined || text === '') delete next[path];
-    else next[path] = text;
-    setEntries(next);
+  function take(next: Entries) {
+    setOwn(next);
+    props.onEntries?.(next);
     if (onChange) onChange(readEntries(input, next).value);
   }
+
+  function set(path: string, text: string | undefined) {
+    const { [path]: _old, ...rest } = entries;
+    take(text === undefined || text === '' ? rest : { ...rest, [path]: text });
+  }
+
+  const clear = (under: string) =>
+    take(Object.fromEntries(Object.entries(entries).filter(([path]) => !path.startsWith(`${under}.`))));
 
   function submit(event: FormEvent) {
     event.preventDefault();
@@ -83,7 +95,9 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
   const context: FieldContext = {
     entries,
     set,
+    clear,
     choices: props.choices ?? {},
+    beside: props.beside ?? {},
     placeholders: props.placeholders ?? {},
     first: props.first ?? [],
     faults: { ...faults, ...(field !== undefined && { [field]: props.problem!.message }) },
@@ -113,7 +127,10 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
 interface FieldContext {
   readonly entries: Entries;
   readonly set: (path: string, text: string | undefined) => void;
+  /** Empties all fields under a path. */
+  readonly clear: (under: string) => void;
   readonly choices: Readonly<Record<string, readonly string[]>>;
+  readonly beside: Readonly<Record<string, ReactNode>>;
   readonly placeholders: Readonly<Record<string, string>>;
   readonly first: readonly string[];
   /** By path. */
@@ -133,7 +150,7 @@ function AnyField({ field, path, context }: FieldProps) {
     <fieldset className="nested">
       <legend>{words(field.name)}</legend>
       {field.description && <p className="hint">{field.description}</p>}
-      <div className="fields">
+      <div className={gridOf(field)}>
         {inOrder(fieldsOf(field.type), context.first).map((inner) => (
           <AnyField key={inner.name} field={inner} path={`${path}.${inner.name}`} context={context} />
         ))}
@@ -145,21 +162,31 @@ function AnyField({ field, path, context }: FieldProps) {
 function ListField({ field, path, context }: FieldProps) {
   const [added, setAdded] = useState(0);
   const length = Math.max(added, lengthOf(context.entries, path));
+  const one = words(field.name).replace(/s$/, '');
+  function removeLast() {
+    setAdded(length - 1);
+    context.clear(`${path}.${length - 1}`);
+  }
   return (
     <fieldset className="nested">
       <legend>{words(field.name)}</legend>
       {field.description && <p className="hint">{field.description}</p>}
       {Array.from({ length }, (_, item) => (
         <fieldset key={item} className="item">
-          <legend>{`${words(field.name)} ${item + 1}`}</legend>
-          <div className="fields">
+          <legend>{one} {item + 1}</legend>
+          <div className={gridOf(field)}>
             {inOrder(fieldsOf(field.type), context.first).map((inner) => (
               <AnyField key={inner.name} field={inner} path={`${path}.${item}.${inner.name}`} context={context} />
             ))}
           </div>
         </fieldset>
       ))}
-      <button type="button" onClick={() => setAdded(length + 1)}>Add one to {words(field.name)}</button>
+      <div className="actions">
+        <button type="button" onClick={() => setAdded(length + 1)}>Add a {one}</button>
+        {length > 0 && (
+          <button type="button" className="quiet" onClick={removeLast}>Remove {one} {length}</button>
+        )}
+      </div>
     </fieldset>
   );
 }
@@ -188,6 +215,13 @@ function PlainField({ field, path, context }: FieldProps) {
           <option value="">{fallback === undefined ? '–' : `${fallback} (default)`}</option>
           {options.map((option) => <option key={option}>{option}</option>)}
         </select>
+      ) : isTexts(field) ? (
+        <textarea
+          {...common}
+          rows={2}
+          placeholder={fallback ?? ''}
+          onChange={({ target }) => set(path, target.value)}
+        />
       ) : (
         <input
           {...common}
@@ -199,7 +233,8 @@ function PlainField({ field, path, context }: FieldProps) {
         />
       )}
       {offered && <datalist id={`${id}-offered`}>{offered.map((choice) => <option key={choice} value={choice} />)}</datalist>}
-      {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas.'}</p>}
+      {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas, or one on each line.'}</p>}
+      {context.beside[path]}
       {fault && <p id={`${id}-fault`} className="fault">{fault}</p>}
     </div>
   );
@@ -211,8 +246,11 @@ function inOrder(fields: readonly InputField[], first: readonly string[]): reado
   return fields.toSorted((a, b) => place(a) - place(b));
 }
 
+const isTexts = ({ isList, type }: InputField) => isList && type === 'String';
 const isNumber = ({ type }: InputField) => type === 'Int' || type === 'Float';
 
+/** Up to three short fields stand on one line. */
+const gridOf = ({ type }: InputField) => (fieldsOf(type).length > 3 ? 'fields' : 'fields few');
 /** learningRate → learning rate */
 const words = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
@@ -220,6 +258,9 @@ const lengthOf = (entries: Entries, path: string): number =>
   Object.keys(entries)
     .filter((key) => key.startsWith(`${path}.`))
     .reduce((length, key) => Math.max(length, Number(key.slice(path.length + 1).split('.')[0]) + 1), 0);
+
+/** Names may have commas in them where each has a line of its own. */
+const itemsOf = (text: string): string[] => text.split(text.includes('\n') ? '\n' : ',').map((item) => item.trim());
 
 /** Every path that has a field of its own now. */
 function pathsOf(input: string, entries: Entries, at = ''): string[] {
@@ -249,7 +290,7 @@ export function readEntries(input: string, entries: Entries): { value: unknown; 
     if (field.isInput) return readObject(field.type, `${path}.`);
     const text = entries[path]?.trim();
     if (text === undefined || text === '') return undefined;
-    return field.isList ? text.split(',').map((item) => readOne(field, item.trim(), path)) : readOne(field, text, path);
+    return field.isList ? itemsOf(text).map((item) => readOne(field, item, path)) : readOne(field, text, path);
   }
   function readOne(field: InputField, text: string, path: string): unknown {
     if (field.type === 'Boolean') return text === 'true';

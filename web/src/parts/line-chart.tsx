@@ -26,7 +26,7 @@ const PALETTE = {
 
 /** Lines over a common `x`; the newest values also stand in the text that a screen reader gets. */
 export function LineChart({
-  title, xLabel, yLabel, x, lines, log = false,
+  title, xLabel, yLabel, x, lines, log = false, isTime = false,
 }: {
   title: string;
   xLabel: string;
@@ -34,6 +34,8 @@ export function LineChart({
   x: readonly number[];
   lines: readonly Line[];
   log?: boolean;
+  /** `x` is in seconds since 1970. */
+  isTime?: boolean;
 }) { // prettier-ignore
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot>(undefined);
@@ -44,7 +46,7 @@ export function LineChart({
 
   useEffect(() => {
     const target = place.current!;
-    const options = chartOptions({ xLabel, yLabel, lines, log, scheme, width: target.clientWidth });
+    const options = chartOptions({ xLabel, yLabel, lines, log, isTime, scheme, width: target.clientWidth });
     const drawn = new uPlot(options, data, target);
     chart.current = drawn;
     const observer = new ResizeObserver(() => drawn.setSize({ width: target.clientWidth, height: HEIGHT_PX }));
@@ -55,7 +57,7 @@ export function LineChart({
     };
     // New points are given to the chart that is there; a new one is drawn where its lines or colours are others.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [shape, scheme, xLabel, yLabel, log]);
+  }, [shape, scheme, xLabel, yLabel, log, isTime]);
   useEffect(() => chart.current?.setData(data), [data]);
 
   return (
@@ -74,16 +76,19 @@ const CHARACTER_PX = 6.6;
 const tickSpace = (_: uPlot, labels: string[] | null) =>
   22 + CHARACTER_PX * Math.max(3, ...(labels ?? []).map(({ length }) => length));
 
+/** By the 24-hour clock. */
+const TIMES = (_: uPlot, ticks: number[]) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString('en-GB'));
 const tickLabel = (tick: number | null) => (tick == null ? '' : decimal(tick));
 
 const summary = (lines: readonly Line[]): string =>
   lines.map(({ label, values }) => `${label}: ${decimal(values.findLast((value) => value != null))}`).join(', ');
 
-function chartOptions({ xLabel, yLabel, lines, log, scheme, width }: {
+function chartOptions({ xLabel, yLabel, lines, log, isTime, scheme, width }: {
   xLabel: string;
   yLabel: string;
   lines: readonly Line[];
   log: boolean;
+  isTime: boolean;
   scheme: 'light' | 'dark';
   width: number;
 }): Options { // prettier-ignore
@@ -93,13 +98,13 @@ function chartOptions({ xLabel, yLabel, lines, log, scheme, width }: {
   return {
     width,
     height: HEIGHT_PX,
-    scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
+    scales: { x: { time: isTime }, y: { distr: log ? 3 : 1 } },
     axes: [
-      { ...axis, label: xLabel },
+      { ...axis, label: xLabel, ...(isTime && { values: TIMES, space: 80 }) },
       { ...axis, label: yLabel, size: tickSpace, values: (_, ticks) => ticks.map(tickLabel) },
     ],
     series: [
-      { label: xLabel },
+      { label: xLabel, ...(isTime && { value: '{HH}:{mm}:{ss}' }) },
       ...lines.map(({ label, dashed, colour, faint }, number) => ({
         label,
         stroke: PALETTE[scheme][(colour ?? number) % PALETTE[scheme].length]!,

@@ -1,6 +1,7 @@
 const SIGNS: Record<string, string> = {
   QUEUED: '…', RUNNING: '▶', PAUSED: '❚❚', SUCCEEDED: '✓', FAILED: '✕', CANCELLED: '⊘',
   READY: '✓', INVALID: '✕', VALIDATING: '▶', AWAITING_UPLOAD: '…', PENDING: '…', LOADING: '▶', RELEASING: '⊘',
+  ONLINE: '✓', OFFLINE: '✕',
 }; // prettier-ignore
 
 /** A state by sign, word and colour: no one of them alone carries it. */
