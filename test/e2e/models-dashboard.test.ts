@@ -11,8 +11,7 @@ let platform: TestPlatform;
 let browser: Browser;
 
 beforeAll(async () => {
-  const workers = ['train', 'datasets'] as const;
-  const starting = startPlatform({ workers: [...workers], env: { TRAINING_THREADS: '1' } });
+  const starting = startPlatform({ workers: ['train', 'datasets', 'quantize'], env: { TRAINING_THREADS: '1' } });
   [platform, browser] = await Promise.all([starting, launchBrowser()]);
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
   const runs = [await startTiny(platform, { epochs: 1 }), await startTiny(platform, { epochs: 3 })];
@@ -35,7 +34,8 @@ async function open(path: string): Promise<Page> {
     const elsewhere = requested.filter((url) => !/^(data|blob):/.test(url) && new URL(url).host !== new URL(platform.url).host);
     expect(elsewhere.map((url) => new URL(url).host)).toEqual(puts);
     expect(puts.filter((host) => host !== store)).toEqual([]);
-    expect(faults).toEqual([]);
+    // A browser writes down each answer with an error's status, of which some tests get theirs.
+    expect(faults.filter((fault) => !fault.includes('responded with a status of 400'))).toEqual([]);
   });
   return page;
 }
@@ -203,12 +203,14 @@ describe('models', () => {
     await page.getByLabel('… or those of a data set').selectOption({ label: 'shapes@1 (4 classes)' });
     expect(await page.getByLabel('class names').inputValue()).toBe(CLASS_NAMES.join('\n'));
     await page.getByRole('button', { name: 'Define' }).click();
-    await page.getByRole('group', { name: 'Model', exact: true }).getByText(/was not provided/).waitFor();
+    await page.getByRole('group', { name: 'Model', exact: true }).getByText('must be given').waitFor();
+    expect(await page.getByLabel('name', { exact: true }).evaluate('document.activeElement.name')).toBe('name');
     await page.getByLabel('name', { exact: true }).fill('from-the-page');
     await page.getByRole('button', { name: 'Define' }).click();
     await page.getByRole('heading', { name: 'from-the-page' }).waitFor();
     const { model } = await ask(platform, '{ model(name: "from-the-page") { classNames architecture { preset definition } } }');
-    expect(model).toMatchObject({ classNames: CLASS_NAMES, architecture: { preset: 'RESNET18_CIFAR', definition: { stages: { 0: { width: 32 } } } } });
+    const architecture = { preset: 'RESNET18_CIFAR', definition: { stages: { 0: { width: 32 } } } };
+    expect(model).toMatchObject({ classNames: CLASS_NAMES, architecture });
 
     await page.getByText(/^All \d+ layers$/).click();
     await page.getByRole('row', { name: /layer1\.0\.conv1/ }).waitFor();
@@ -253,7 +255,7 @@ describe('models', () => {
     expect(await aliases()).toHaveLength(1);
   });
 
-  it('a version shows its accuracy and its files, is asked for in eight bits, and serving is set', async () => {
+  it('a version shows its accuracy and its files, is quantised by a click and predicts so, and serving is set', async () => {
     const page = await open('/models/tiny');
     const { model } = await ask(platform, '{ model(name: "tiny") { version(ref: "2") { evaluation { accuracy } artifacts { kind } } } }');
     const version = page.locator('li.version', { hasText: 'Version 2' });
@@ -263,7 +265,8 @@ describe('models', () => {
     const onnx = await fetch((await files[0]!.getAttribute('href'))!);
     expect(onnx.headers.get('content-disposition')).toContain('tiny-2.onnx');
     await version.getByRole('button', { name: 'Quantise version 2' }).click();
-    await version.getByText('pending').waitFor();
+    await version.getByText('succeeded').waitFor();
+    await version.getByRole('link', { name: 'ONNX INT8' }).waitFor();
 
     await page.getByLabel('max batch').fill('300');
     await page.getByRole('button', { name: 'Save serving settings' }).click();
@@ -272,6 +275,13 @@ describe('models', () => {
     await page.getByRole('button', { name: 'Save serving settings' }).click();
     await page.getByText('Saved: every server goes by it').waitFor();
     await page.getByPlaceholder('16', { exact: true }).waitFor();
+
+    await version.getByRole('link', { name: 'Predict' }).click();
+    await page.getByLabel('In eight bits').check();
+    await page.getByRole('button', { name: /test image \d+: predict/ }).first().click();
+    await page.getByText(/^By tiny:2 in /).waitFor();
+    const { servingStats } = await ask(platform, '{ servingStats { cachedModels { int8 version { version } } } }');
+    expect(servingStats.cachedModels).toEqual([{ int8: true, version: { version: 2 } }]);
   });
 
   it('a model that is not there is said not to be', async () => {
@@ -312,7 +322,8 @@ describe('predictions and serving', () => {
     expect(await sharp(png).metadata()).toMatchObject({ format: 'png', width: 20, height: 20 });
     expect(await card.getByText(/right|wrong/).filter({ hasText: /[✓✕]/ }).count()).toBe(0);
 
-    await page.getByLabel('Drop images here, or pick them').setInputFiles([picture, { ...picture, name: 'notes.txt', buffer: Buffer.from('no image') }]);
+    const text = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no image') };
+    await page.getByLabel('Drop images here, or pick them').setInputFiles([picture, text]);
     await page.getByRole('alert').getByText(/notes\.txt: /).waitFor();
     await page.getByLabel('Show where it saw the class').uncheck();
     await page.getByLabel('Drop images here, or pick them').setInputFiles([picture]);
@@ -335,7 +346,8 @@ describe('predictions and serving', () => {
     const worker = page.getByRole('region', { name: 'Workers' }).getByRole('listitem');
     expect(await worker.innerText()).toMatch(/online[\s\S]*ONEDNN[\s\S]*nothing/);
     const { servingStats } = await ask(platform, '{ servingStats { requests latencyMs { p50 } } }');
-    await page.getByRole('region', { name: 'Since the server started' }).getByText(String(servingStats.requests), { exact: true }).first().waitFor();
+    const figures = page.getByRole('region', { name: 'Since the server started' });
+    await figures.getByText(String(servingStats.requests), { exact: true }).first().waitFor();
     const latency = page.getByRole('group', { name: /^Latency p50: [\d.]+, p95: [\d.]+, p99: [\d.]+/ });
     await latency.waitFor();
 

@@ -20,7 +20,8 @@ export function sendFile(file: File, target: Target, onProgress: (share: number)
     request.onerror = () =>
       reject(new Error('it could not be sent: the object store is away, or does not let this page send (CORS)'));
     request.open(target.method, target.url);
-    for (const [name, value] of Object.entries(target.headers as Record<string, string>)) request.setRequestHeader(name, value);
+    const headers = Object.entries(target.headers as Record<string, string>);
+    for (const [name, value] of headers) request.setRequestHeader(name, value);
     request.send(file);
   });
 }

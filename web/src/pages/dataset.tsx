@@ -4,7 +4,7 @@ import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
 import type { DatasetQuery } from '../gql/graphql';
 import { ConfirmButton } from '../parts/confirm-button';
-import { age, bytes, count, decimal } from '../parts/figures';
+import { age, bytes, count, decimal, imageSize } from '../parts/figures';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
@@ -130,9 +130,11 @@ function VersionLinks({ name, latest, shown }: { name: string; latest: number; s
   );
 }
 
+const figures = (values: readonly number[] | null | undefined): string =>
+  values?.map((value) => decimal(value, 3)).join(', ') ?? '–';
+
 function Facts({ of: dataset }: { of: DatasetParts }) {
-  const { description, format, status, imageShape, train, test, classNames, channelMean, channelStd, createdAt } = dataset;
-  const figures = (values: readonly number[] | null | undefined) => values?.map((value) => decimal(value, 3)).join(', ') ?? '–';
+  const { description, format, status, imageShape, train, test, classNames, createdAt } = dataset;
   return (
     <section className="card" aria-label="Facts">
       {description && <p>{description}</p>}
@@ -141,13 +143,13 @@ function Facts({ of: dataset }: { of: DatasetParts }) {
         <div><dt>Format</dt><dd>{format.replaceAll('_', ' ')}</dd></div>
         {imageShape && (
           <>
-            <div><dt>Images</dt><dd>{imageShape.height} × {imageShape.width}, {imageShape.channels === 1 ? 'grey' : 'RGB'}</dd></div>
+            <div><dt>Images</dt><dd>{imageSize(imageShape)}</dd></div>
             <div><dt>Train</dt><dd>{count(train)} images</dd></div>
             <div><dt>Test</dt><dd>{count(test)} images</dd></div>
             <div><dt>Classes</dt><dd>{classNames.length}</dd></div>
             <div><dt>Size</dt><dd>{bytes(dataset.bytes)}</dd></div>
-            <div><dt>Mean by channel</dt><dd>{figures(channelMean)}</dd></div>
-            <div><dt>Deviation by channel</dt><dd>{figures(channelStd)}</dd></div>
+            <div><dt>Mean by channel</dt><dd>{figures(dataset.channelMean)}</dd></div>
+            <div><dt>Deviation by channel</dt><dd>{figures(dataset.channelStd)}</dd></div>
           </>
         )}
         <div><dt>Uploaded</dt><dd>{age(createdAt)} ago</dd></div>

@@ -3,7 +3,7 @@ import { useQuery } from 'urql';
 import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
 import type { DatasetsQuery } from '../gql/graphql';
-import { age, bytes, count } from '../parts/figures';
+import { age, bytes, count, imageSize } from '../parts/figures';
 import { Page } from '../parts/page';
 import { Pager, usePageArguments } from '../parts/pager';
 import { ProblemNote } from '../parts/problem-note';
@@ -64,7 +64,7 @@ export function Datasets() {
           <ul className="rows">
             {datasets.nodes.map((dataset) => <DatasetRow key={dataset.id} dataset={dataset} />)}
           </ul>
-          <Pager of={datasets.pageInfo} total={datasets.totalCount} noun={datasets.totalCount === 1 ? 'data set' : 'data sets'} />
+          <Pager of={datasets} noun="data set" />
         </section>
       )}
     </Page>
@@ -82,7 +82,7 @@ function DatasetRow({ dataset }: { dataset: DatasetsQuery['datasets']['nodes'][n
         <div><dt>Format</dt><dd>{format.replaceAll('_', ' ')}</dd></div>
         {imageShape && (
           <>
-            <div><dt>Images</dt><dd>{imageShape.height} × {imageShape.width} × {imageShape.channels}</dd></div>
+            <div><dt>Images</dt><dd>{imageSize(imageShape)}</dd></div>
             <div><dt>Train, test</dt><dd>{count(train)}, {count(test)}</dd></div>
             <div><dt>Classes</dt><dd>{classNames.length}</dd></div>
             <div><dt>Size</dt><dd>{bytes(size)}</dd></div>

@@ -36,7 +36,12 @@ export function Int8({ model, version: of, onChange }: {
       {mayAsk && !of.run && (
         <>
           <label htmlFor={id}>calibrate by data set</label>
-          <input id={id} value={dataset} onChange={({ target }) => setDataset(target.value)} placeholder="name or name@version" />
+          <input
+            id={id}
+            value={dataset}
+            placeholder="name or name@version"
+            onChange={({ target }) => setDataset(target.value)}
+          />
         </>
       )}
       {mayAsk && (

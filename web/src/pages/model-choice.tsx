@@ -71,7 +71,8 @@ export function useServableModels() {
 }
 
 export function useServableModel(name: string) {
-  const [{ data }] = useQuery({ query: MODEL, variables: { name }, pause: name === '', requestPolicy: 'cache-and-network' });
+  const variables = { name };
+  const [{ data }] = useQuery({ query: MODEL, variables, pause: name === '', requestPolicy: 'cache-and-network' });
   return data?.model?.name === name ? data.model : undefined;
 }
 
@@ -93,21 +94,34 @@ export function ModelChoice({ names, model, choice, onChoice }: {
 }) { // prettier-ignore
   const id = useId();
   const hasInt8 = model && versionOf(model, choice.ref)?.artifacts.some(({ kind }) => kind === 'ONNX_INT8');
+  const hasProduction = model?.aliases.some(({ name }) => name === 'production');
   const offered = names.includes(choice.model) || !choice.model ? names : [choice.model, ...names];
   return (
     <div className="fields">
       <div className="field">
         <label htmlFor={`${id}-model`}>Model</label>
-        <select id={`${id}-model`} value={choice.model} onChange={({ target }) => onChoice({ model: target.value, ref: '', int8: false })}>
+        <select
+          id={`${id}-model`}
+          value={choice.model}
+          onChange={({ target }) => onChoice({ model: target.value, ref: '', int8: false })}
+        >
           {offered.map((name) => <option key={name}>{name}</option>)}
         </select>
       </div>
       <div className="field">
         <label htmlFor={`${id}-ref`}>Version</label>
-        <select id={`${id}-ref`} value={choice.ref} onChange={({ target }) => onChoice({ ...choice, ref: target.value, int8: false })}>
-          <option value="">{model?.aliases.some(({ name }) => name === 'production') ? 'production' : 'latest'} (default)</option>
-          {model?.aliases.map(({ name, version }) => <option key={name} value={name}>@{name}: version {version.version}</option>)}
-          {model?.versions.nodes.map(({ version }) => <option key={version} value={version}>version {version}</option>)}
+        <select
+          id={`${id}-ref`}
+          value={choice.ref}
+          onChange={({ target }) => onChoice({ ...choice, ref: target.value, int8: false })}
+        >
+          <option value="">{hasProduction ? 'production' : 'latest'} (default)</option>
+          {model?.aliases.map(({ name, version }) => (
+            <option key={name} value={name}>@{name}: version {version.version}</option>
+          ))}
+          {model?.versions.nodes.map(({ version }) => (
+            <option key={version} value={version}>version {version}</option>
+          ))}
         </select>
       </div>
       <div className="field check">
@@ -121,7 +135,8 @@ export function ModelChoice({ names, model, choice, onChoice }: {
         />
         <label htmlFor={`${id}-int8`}>In eight bits</label>
         <p id={`${id}-int8-hint`} className="hint">
-          {hasInt8 ? 'Faster, and without activation maps.' : <>This version is not quantised{choice.model && <>: see <Link to={`/models/${choice.model}`}>its model</Link></>}.</>}
+          {hasInt8 && 'Faster, and without activation maps.'}
+          {!hasInt8 && <>This version is not quantised: see <Link to={`/models/${choice.model}`}>its model</Link>.</>}
         </p>
       </div>
     </div>

@@ -5,7 +5,8 @@ import { graphql } from '../gql';
 import type { ModelQuery } from '../gql/graphql';
 import { ArchitectureSummary } from '../parts/architecture-summary';
 import { ConfirmButton } from '../parts/confirm-button';
-import { age, percent } from '../parts/figures';
+import { age, imageSize, percent } from '../parts/figures';
+import { NewestOf } from '../parts/newest-of';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
@@ -140,7 +141,7 @@ function Facts({ model }: { model: ModelParts }) {
     <>
       {description && <p>{description}</p>}
       <dl className="facts">
-        <div><dt>Images</dt><dd>{inputShape.height} × {inputShape.width}, {inputShape.channels === 1 ? 'grey' : 'RGB'}</dd></div>
+        <div><dt>Images</dt><dd>{imageSize(inputShape)}</dd></div>
         <div><dt>Classes</dt><dd>{classNames.length}</dd></div>
         <div><dt>Defined</dt><dd>{age(createdAt)} ago</dd></div>
       </dl>
@@ -182,7 +183,7 @@ function Runs({ model: { name, runs } }: { model: ModelParts }) {
           </table>
         </div>
       )}
-      {runs.totalCount > runs.nodes.length && <p className="hint">The newest {runs.nodes.length} of {runs.totalCount}.</p>}
+      <NewestOf all={runs} />
     </section>
   );
 }

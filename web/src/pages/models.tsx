@@ -3,7 +3,7 @@ import { useQuery } from 'urql';
 import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
 import type { ModelsQuery } from '../gql/graphql';
-import { age, count, percent } from '../parts/figures';
+import { age, count, imageSize, percent } from '../parts/figures';
 import { Page } from '../parts/page';
 import { Pager, usePageArguments } from '../parts/pager';
 import { ProblemNote } from '../parts/problem-note';
@@ -78,7 +78,7 @@ function ModelList({ models }: { models: ModelsQuery['models'] }) {
       <ul className="rows">
         {models.nodes.map((model) => <ModelRow key={model.name} model={model} />)}
       </ul>
-      <Pager of={models.pageInfo} total={models.totalCount} noun={models.totalCount === 1 ? 'model' : 'models'} />
+      <Pager of={models} noun="model" />
     </section>
   );
 }
@@ -95,7 +95,7 @@ function ModelRow({ model }: { model: ModelsQuery['models']['nodes'][number] }) 
       <dl className="facts">
         <div><dt>Network</dt><dd>{architecture.preset ?? 'own'}, {architecture.depth} layers</dd></div>
         <div><dt>Parameters</dt><dd>{count(architecture.parameters)}</dd></div>
-        <div><dt>Images</dt><dd>{inputShape.height} × {inputShape.width} × {inputShape.channels}, {classNames.length} classes</dd></div>
+        <div><dt>Images</dt><dd>{imageSize(inputShape)}; {classNames.length} classes</dd></div>
         <div>
           <dt>Versions</dt>
           <dd>{versions.totalCount}{latest?.evaluation && `, latest ${percent(latest.evaluation.accuracy)}`}</dd>

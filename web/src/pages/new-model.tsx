@@ -70,8 +70,7 @@ function Definition({ presets }: { presets: Presets }) {
     setEntries(next['preset'] === entries['preset'] ? next : presetEntries(next, presets));
   }
   async function submit(value: unknown) {
-    const input = value as DefineModelInput;
-    const { data, error } = await define({ input: { ...input, classNames: input.classNames ?? [] } });
+    const { data, error } = await define({ input: value as DefineModelInput });
     if (data) await navigate(`/models/${data.defineModel.name}`);
     else setRefusal(problemOf(error));
   }

@@ -8,7 +8,15 @@ import { DropZone } from '../parts/drop-zone';
 import { decimal } from '../parts/figures';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
-import { ModelChoice, NoModel, referenceOf, useServableModel, useServableModels, versionOf, type Choice } from './model-choice';
+import {
+  ModelChoice,
+  NoModel,
+  referenceOf,
+  useServableModel,
+  useServableModels,
+  versionOf,
+  type Choice,
+} from './model-choice';
 import { PredictionCard, PredictionGrid } from './prediction-results';
 import { base64Of, readShot, type Shot } from './shots';
 import { TestSamples } from './test-samples';
@@ -54,7 +62,12 @@ export function Predict() {
       {!names && !problem && <p className="hint">Loading …</p>}
       {(problem || names?.length === 0) && !choice.model && <NoModel problem={problem} />}
       {choice.model && (
-        <Prediction names={names ?? []} choice={choice} dataset={params.get('dataset') ?? undefined} onChoice={choose} />
+        <Prediction
+          names={names ?? []}
+          choice={choice}
+          dataset={params.get('dataset') ?? undefined}
+          onChoice={choose}
+        />
       )}
     </Page>
   );
@@ -84,7 +97,13 @@ function Prediction({ names, choice, dataset, onChoice }: {
       <section className="card" aria-label="Network">
         <ModelChoice names={names} model={model} choice={choice} onChoice={onChoice} />
         <p className="check">
-          <input id="explains" type="checkbox" checked={explains && !choice.int8} disabled={choice.int8} onChange={({ target }) => setExplains(target.checked)} />
+          <input
+            id="explains"
+            type="checkbox"
+            checked={explains && !choice.int8}
+            disabled={choice.int8}
+            onChange={({ target }) => setExplains(target.checked)}
+          />
           <label htmlFor="explains">Show where it saw the class (activation map)</label>
         </p>
       </section>
@@ -163,12 +182,15 @@ function Results({ answer, busy }: { answer: Answer | undefined; busy: boolean }
           {asGrid && <PredictionGrid shots={shots} predictions={prediction.predictions} />}
           {!asGrid && (
             <div className="predictions">
-              {prediction.predictions.map((each, index) => <PredictionCard key={index} shot={shots[index]!} prediction={each} />)}
+              {prediction.predictions.map((each, index) => (
+                <PredictionCard key={index} shot={shots[index]!} prediction={each} />
+              ))}
             </div>
           )}
           <p className="hint" role="status">
-            By {prediction.modelVersion.model.name}:{prediction.modelVersion.version} in {decimal(prediction.latencyMs, 3)} ms,
-            in a batch of {prediction.batchSize}; the model was {prediction.cacheHit ? 'in memory' : 'loaded for it'}.
+            By {prediction.modelVersion.model.name}:{prediction.modelVersion.version}{' '}
+            in {decimal(prediction.latencyMs, 3)} ms, in a batch of {prediction.batchSize}; the model was{' '}
+            {prediction.cacheHit ? 'in memory' : 'loaded for it'}.
           </p>
         </>
       )}

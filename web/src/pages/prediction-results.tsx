@@ -13,7 +13,8 @@ export interface ImagePrediction {
 }
 
 /** One image and what the network says of it: its likeliest classes, and where it saw the first. */
-export function PredictionCard({ shot, prediction: { top, explanation } }: { shot: Shot; prediction: ImagePrediction }) {
+export function PredictionCard({ shot, prediction }: { shot: Shot; prediction: ImagePrediction }) {
+  const { top, explanation } = prediction;
   const [first] = top;
   return (
     <article className="prediction" aria-label={shot.name}>

@@ -2,7 +2,7 @@
 export function Problems({ of }: { of: readonly string[] }) {
   return (
     <div className="problem">
-      <h3>What is wrong with it</h3>
+      <h2>What is wrong with it</h2>
       <ul>
         {of.map((problem, index) => <li key={index}>{problem}</li>)}
       </ul>

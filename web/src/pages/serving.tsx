@@ -119,7 +119,7 @@ function useServing(): Seen {
 }
 
 function Figures({ stats }: { stats: ServingQuery['servingStats'] }) {
-  const hits = hitRate(stats.cacheHits, stats.cacheMisses);
+  const hits = hitRateOf(stats);
   return (
     <section className="card" aria-label="Since the server started">
       <h2>Since this server started</h2>
@@ -135,7 +135,11 @@ function Figures({ stats }: { stats: ServingQuery['servingStats'] }) {
           <dt>Memory for models</dt>
           <dd>
             {bytes(stats.cacheBytes)} of {bytes(stats.cacheBudgetBytes)}
-            <progress aria-label="Memory for models" max={Number(stats.cacheBudgetBytes)} value={Number(stats.cacheBytes)} />
+            <progress
+              aria-label="Memory for models"
+              max={Number(stats.cacheBudgetBytes)}
+              value={Number(stats.cacheBytes)}
+            />
           </dd>
         </div>
       </dl>
@@ -166,7 +170,11 @@ function Charts({ samples }: { samples: readonly ServingSample[] }) {
             title="Throughput" xLabel="time" yLabel="a second" x={x} isTime
             lines={[
               { label: 'images', values: changes(samples, (grown, seconds) => grown('images') / seconds) },
-              { label: 'requests', values: changes(samples, (grown, seconds) => grown('requests') / seconds), dashed: true },
+              {
+                label: 'requests',
+                values: changes(samples, (grown, seconds) => grown('requests') / seconds),
+                dashed: true,
+              },
             ]}
           />
           <p className="hint">Between one look at the server and the next.</p>
@@ -193,7 +201,7 @@ function Charts({ samples }: { samples: readonly ServingSample[] }) {
           <LineChart
             title="Hit rate" xLabel="time" yLabel="%" x={x} isTime
             lines={[
-              { label: 'since the start', values: samples.map(({ stats }) => hitRate(stats.cacheHits, stats.cacheMisses)) },
+              { label: 'since the start', values: samples.map(({ stats }) => hitRateOf(stats)) },
               {
                 label: 'since the last look',
                 values: changes(samples, (grown) => hitRate(grown('cacheHits'), grown('cacheMisses'))),
@@ -213,6 +221,8 @@ function hitRate(hits: number | string, misses: number | string): number | null 
   const asked = Number(hits) + Number(misses);
   return asked > 0 ? (100 * Number(hits)) / asked : null;
 }
+
+const hitRateOf = ({ cacheHits, cacheMisses }: ServingSample['stats']) => hitRate(cacheHits, cacheMisses);
 
 function Models({ models }: { models: ServingQuery['servingStats']['models'] }) {
   return (
@@ -263,11 +273,16 @@ function Workers({ workers }: { workers: ServingQuery['workers'] }) {
       <ul className="rows">
         {workers.map(({ id, online, engine, device, host, lastSeenAt, currentRun }) => (
           <li key={id}>
-            <div className="row-head"><span className="name">{host}</span> <Status of={online ? 'ONLINE' : 'OFFLINE'} /></div>
+            <div className="row-head">
+              <span className="name">{host}</span> <Status of={online ? 'ONLINE' : 'OFFLINE'} />
+            </div>
             <dl className="facts">
               <div><dt>Engine</dt><dd>{engine}</dd></div>
               <div><dt>Device</dt><dd>{device}</dd></div>
-              <div><dt>Trains</dt><dd>{currentRun ? <Link to={`/runs/${currentRun.id}`}>run #{currentRun.number}</Link> : 'nothing'}</dd></div>
+              <div>
+                <dt>Trains</dt>
+                <dd>{currentRun ? <Link to={`/runs/${currentRun.id}`}>run #{currentRun.number}</Link> : 'nothing'}</dd>
+              </div>
               <div><dt>Heard of</dt><dd>{age(lastSeenAt)} ago</dd></div>
             </dl>
           </li>

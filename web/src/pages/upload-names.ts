@@ -28,7 +28,9 @@ export function guessName(names: readonly string[]): string | undefined {
 }
 
 export const FORMAT_FILES: Record<DatasetFormat, string> = {
-  IDX: 'train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, or these with .gz',
+  IDX:
+    'train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, ' +
+    'or these with .gz',
   CIFAR10_BINARY: 'cifar-10-binary.tar.gz, or data_batch_1.bin to data_batch_5.bin and test_batch.bin',
   CIFAR100_BINARY: 'cifar-100-binary.tar.gz, or train.bin and test.bin',
   IMAGE_FOLDER: 'one .zip, .tar or .tar.gz with train/class/image and test/class/image',

@@ -38,6 +38,9 @@ const COMPLETE = graphql(`
   }
 `);
 
+const HINT =
+  'MNIST’s four files, CIFAR’s archive or batches, or a .zip or .tar with a folder of images for each class.';
+
 interface Sending {
   /** 0 to 1; 1 is there. */
   readonly share: number;
@@ -79,7 +82,7 @@ export function Upload({ onDone }: { onDone: () => void }) {
       {!created && (
         <DropZone
           label="Drop the files of a data set here, or pick them"
-          hint="MNIST’s four files, CIFAR’s archive or batches, or a .zip or .tar with a folder of images for each class."
+          hint={HINT}
           onFiles={take}
         />
       )}
@@ -183,7 +186,8 @@ function useUpload(files: readonly File[]) {
   }
   async function sendAll({ dataset, uploads }: Created, rest: readonly File[]): Promise<void> {
     const targets = new Map(uploads.map((target) => [target.file, target]));
-    const sent = await Promise.all(rest.map((file) => sendOne(file, targets.get(targetName(dataset.format, file.name)!)!)));
+    const targetOf = ({ name }: File) => targets.get(targetName(dataset.format, name)!)!;
+    const sent = await Promise.all(rest.map((file) => sendOne(file, targetOf(file))));
     if (!sent.every(Boolean)) return;
     const { error } = await complete({ id: dataset.id });
     setProblem(problemOf(error));

@@ -41,7 +41,8 @@ export function Validation({ name, version, onEnd }: { name: string; version: nu
       {dataset && <p><Status of={dataset.status} /></p>}
       {dataset?.status === 'READY' && (
         <p>
-          {count(dataset.train)} images to train and {count(dataset.test)} to test, of {dataset.classNames.length} classes.{' '}
+          {count(dataset.train)} images to train and {count(dataset.test)} to test, of{' '}
+          {dataset.classNames.length} classes.{' '}
           <Link to={`/datasets/${name}?version=${version}`}>See {name}@{version}</Link>
         </p>
       )}

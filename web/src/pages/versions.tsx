@@ -6,6 +6,7 @@ import { graphql } from '../gql';
 import type { VersionPartsFragment } from '../gql/graphql';
 import { ConfirmButton } from '../parts/confirm-button';
 import { age, bytes, percent } from '../parts/figures';
+import { NewestOf } from '../parts/newest-of';
 import { ProblemNote } from '../parts/problem-note';
 import { Int8 } from './int8';
 
@@ -91,7 +92,7 @@ export function Versions({ model, onChange }: { model: VersionedModel; onChange:
           </li>
         ))}
       </ol>
-      {versions.totalCount > versions.nodes.length && <p className="hint">The newest {versions.nodes.length} of {versions.totalCount}.</p>}
+      <NewestOf all={versions} />
       <ProblemNote problem={problemOf(setting.error ?? removing.error ?? deleting.error)} />
       {versions.nodes.length > 0 && <NewAlias versions={versions.nodes} onAlias={actions.move} />}
     </section>
@@ -122,7 +123,12 @@ function Version({ model, version: of, offered, actions, onChange }: {
           {of.cached && ', in memory'}
         </span>
         {of.aliases.length === 0 && (
-          <ConfirmButton quiet label={`Delete version ${of.version}`} question={`Delete version ${of.version} of ${model}?`} onConfirm={() => actions.delete(of.version)}>
+          <ConfirmButton
+            quiet
+            label={`Delete version ${of.version}`}
+            question={`Delete version ${of.version} of ${model}?`}
+            onConfirm={() => actions.delete(of.version)}
+          >
             <p>Its files go with it, and its number is not given again.</p>
           </ConfirmButton>
         )}
@@ -145,7 +151,13 @@ function Aliases({ version: { version, aliases }, offered, actions }: {
       {aliases.map((alias) => (
         <span key={alias} className="chip">
           @{alias}
-          <button type="button" aria-label={`Take ${alias} off version ${version}`} onClick={() => actions.remove(alias)}>✕</button>
+          <button
+            type="button"
+            aria-label={`Take ${alias} off version ${version}`}
+            onClick={() => actions.remove(alias)}
+          >
+            ✕
+          </button>
         </span>
       ))}
       {offered.filter((alias) => !aliases.includes(alias)).map((alias) => (
@@ -161,7 +173,11 @@ function Downloads({ version: { version, artifacts } }: { version: VersionPartsF
   return (
     <ul className="chips" aria-label={`Files of version ${version}`}>
       {artifacts.map(({ id, kind, bytes: size, downloadUrl }) => (
-        <li key={id}><a className="chip" href={downloadUrl} download>↓ {kind.replaceAll('_', ' ')} <small>{bytes(size)}</small></a></li>
+        <li key={id}>
+          <a className="chip" href={downloadUrl} download>
+            ↓ {kind.replaceAll('_', ' ')} <small>{bytes(size)}</small>
+          </a>
+        </li>
       ))}
     </ul>
   );
@@ -181,7 +197,13 @@ function NewAlias({ versions, onAlias }: {
     <form className="inline" onSubmit={submit}>
       <div>
         <label htmlFor="alias-name">New alias</label>
-        <input id="alias-name" value={name} onChange={({ target }) => setName(target.value)} required placeholder="staging" />
+        <input
+          id="alias-name"
+          value={name}
+          required
+          placeholder="staging"
+          onChange={({ target }) => setName(target.value)}
+        />
       </div>
       <div>
         <label htmlFor="alias-version">for version</label>

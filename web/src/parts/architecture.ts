@@ -57,18 +57,13 @@ function readBlock(layers: readonly Layer[]): Block {
   };
 }
 
-export interface Run {
-  readonly block: Block;
-  readonly count: number;
-}
-
 /** Neighbours that are alike, together: a stage is often one block and then many of another kind. */
-export function alike(blocks: readonly Block[]): Run[] {
-  const runs: { block: Block; count: number }[] = [];
+export function alike(blocks: readonly Block[]): Block[][] {
+  const runs: Block[][] = [];
   for (const block of blocks) {
     const last = runs.at(-1);
-    if (last && sameKind(last.block, block)) last.count++;
-    else runs.push({ block, count: 1 });
+    if (last && sameKind(last[0]!, block)) last.push(block);
+    else runs.push([block]);
   }
   return runs;
 }

@@ -14,13 +14,16 @@ export function ConfirmButton({ label, question, children, onConfirm, quiet = fa
   const close = () => dialog.current?.close();
   return (
     <>
-      <button type="button" className={quiet ? 'quiet' : 'danger'} onClick={() => dialog.current?.showModal()}>{label}</button>
+      <button type="button" className={quiet ? 'quiet' : 'danger'} onClick={() => dialog.current?.showModal()}>
+        {label}
+      </button>
       <dialog ref={dialog} aria-labelledby={title}>
         <h2 id={title}>{question}</h2>
         {children}
         <div className="actions">
+          {/* The first has the focus: Enter alone destroys nothing. */}
+          <button type="button" onClick={close}>Keep</button>
           <button type="button" className="danger" onClick={() => (close(), onConfirm())}>{label}</button>
-          <button type="button" autoFocus onClick={close}>Keep</button>
         </div>
       </dialog>
     </>

@@ -9,6 +9,10 @@ export const count = (value: number | string | null | undefined): string =>
 export const decimal = (value: number | null | undefined, digits = 4): string =>
   value == null ? '–' : Number(value.toPrecision(digits)).toString();
 
+/** 28 × 28, grey */
+export const imageSize = (shape: { height: number; width: number; channels: number }): string =>
+  `${shape.height} × ${shape.width}, ${shape.channels === 1 ? 'grey' : 'RGB'}`;
+
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 export function bytes(value: number | string | null | undefined): string {

@@ -1,4 +1,5 @@
 import { useId, useState, type FormEvent, type ReactNode } from 'react';
+import { flushSync } from 'react-dom';
 import { INPUT_FIELDS } from '../gql/input-fields';
 import type { Problem } from '../api/problem';
 import { ProblemNote } from './problem-note';
@@ -85,11 +86,14 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
   const clear = (under: string) =>
     take(Object.fromEntries(Object.entries(entries).filter(([path]) => !path.startsWith(`${under}.`))));
 
-  function submit(event: FormEvent) {
+  function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const read = readEntries(input, entries);
-    setFaults(read.faults);
-    if (Object.keys(read.faults).length === 0) onSubmit(read.value);
+    const found = { ...missing(input, entries), ...read.faults };
+    // Before the focus moves, so that the field says what is wrong with it.
+    flushSync(() => setFaults(found));
+    if (Object.keys(found).length === 0) onSubmit(read.value);
+    else event.currentTarget.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
   }
 
   const context: FieldContext = {
@@ -234,8 +238,8 @@ function PlainField({ field, path, context }: FieldProps) {
       )}
       {offered && <datalist id={`${id}-offered`}>{offered.map((choice) => <option key={choice} value={choice} />)}</datalist>}
       {field.description && <p id={`${id}-hint`} className="hint">{field.description}{field.isList && ' Separated by commas, or one on each line.'}</p>}
-      {context.beside[path]}
       {fault && <p id={`${id}-fault`} className="fault">{fault}</p>}
+      {context.beside[path]}
     </div>
   );
 }
@@ -270,6 +274,19 @@ function pathsOf(input: string, entries: Entries, at = ''): string[] {
     if (!field.isList) return pathsOf(field.type, entries, `${path}.`);
     return Array.from({ length: lengthOf(entries, path) }, (_, item) => pathsOf(field.type, entries, `${path}.${item}.`)).flat();
   });
+}
+
+/** Required fields that are empty, of the input and of what is begun in it. */
+function missing(input: string, entries: Entries, at = ''): Record<string, string> {
+  const faults = fieldsOf(input).map((field): Record<string, string> => {
+    const path = `${at}${field.name}`;
+    if (!field.isInput) return field.isRequired && !entries[path]?.trim() ? { [path]: 'must be given' } : {};
+    const items = Array.from({ length: lengthOf(entries, path) }, (_, item) => `${path}.${item}.`);
+    if (field.isList) return Object.assign({}, ...items.map((item) => missing(field.type, entries, item)));
+    const isBegun = Object.keys(entries).some((key) => key.startsWith(`${path}.`));
+    return field.isRequired || isBegun ? missing(field.type, entries, `${path}.`) : {};
+  });
+  return Object.assign({}, ...faults);
 }
 
 /** The value that the API takes: objects only where something stands in them. Faults by path. */

@@ -7,6 +7,11 @@ interface PageInfo {
   readonly endCursor?: string | null;
 }
 
+interface Connection {
+  readonly pageInfo: PageInfo;
+  readonly totalCount: number;
+}
+
 const PAGE_SIZE = 20;
 
 /** Which page the address asks for, as a connection takes it. */
@@ -17,9 +22,10 @@ export function usePageArguments() {
 }
 
 /** To the neighbouring pages of a list whose newest comes first. */
-export function Pager({ of, total, noun }: { of: PageInfo; total: number; noun: string }) {
+export function Pager({ of: { pageInfo, totalCount }, noun }: { of: Connection; noun: string }) {
   const [params] = useSearchParams();
   const { pathname } = useLocation();
+  const { hasPreviousPage, hasNextPage, startCursor, endCursor } = pageInfo;
   const to = (cursor: 'before' | 'after', value: string) => {
     const next = new URLSearchParams(params);
     next.delete('before');
@@ -28,10 +34,10 @@ export function Pager({ of, total, noun }: { of: PageInfo; total: number; noun: 
     return `${pathname}?${next}`;
   };
   return (
-    <nav className="pager" aria-label={`Pages of ${noun}`}>
-      <span className="hint">{total} {noun}</span>
-      {of.hasPreviousPage && of.startCursor && <Link className="button" to={to('before', of.startCursor)}>← Newer</Link>}
-      {of.hasNextPage && of.endCursor && <Link className="button" to={to('after', of.endCursor)}>Older →</Link>}
+    <nav className="pager" aria-label={`Pages of ${noun}s`}>
+      <span className="hint">{totalCount} {totalCount === 1 ? noun : `${noun}s`}</span>
+      {hasPreviousPage && startCursor && <Link className="button" to={to('before', startCursor)}>← Newer</Link>}
+      {hasNextPage && endCursor && <Link className="button" to={to('after', endCursor)}>Older →</Link>}
     </nav>
   );
 }
