@@ -13,6 +13,7 @@ import type { Config } from '../config.js';
 import { badInput, tooLarge } from '../errors.js';
 import { registerOpenInference } from '../open-inference/routes.js';
 import { createContext, type Context, type Services } from './context.js';
+import { firstDocument } from './first-document.js';
 import { MAX_TOKENS, limitOperations } from './limits.js';
 import { createErrorMask } from './mask-error.js';
 import { observeHttp, type Observers } from './observe.js';
@@ -107,21 +108,9 @@ function landingPage() {
     embed: { endpointIsEditable: false, runTelemetry: false, initialState: { pollForSchemaUpdates: false } },
     includeCookies: false,
     headers: { authorization: '' },
-    document: FIRST_DOCUMENT,
+    document: firstDocument(),
   });
 }
-
-const FIRST_DOCUMENT = `# Write your key into the header below: authorization: Bearer KEY
-query Models {
-  models(first: 10) {
-    nodes {
-      name
-      architecture { preset depth parameters }
-      versions(first: 1) { nodes { version evaluation { accuracy } cached } }
-    }
-  }
-}
-`;
 
 function contextOf(services: Services): ApolloFastifyContextFunction<Context> {
   return async (request, reply) => {
