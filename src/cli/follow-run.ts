@@ -1,8 +1,10 @@
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Unreachable, type ApiClient } from './client.js';
 import { readRun, watchRun, type Run } from './operations/runs.js';
 import type { Session } from './session.js';
 import { classTable, four } from './tables.js';
-import { displayProgress } from './training-progress.js';
+import { displayProgress, type ProgressDisplay } from './training-progress.js';
 
 /** Ctrl-C: the command ends, the run does not. */
 export class Interrupted extends Error {
@@ -32,22 +34,39 @@ export async function followRun(session: Session, id: string, options: { plot?: 
   if (run.status !== 'SUCCEEDED') throw new RunNotSucceeded(run);
 }
 
-async function untilOver({ api }: Session, id: string): Promise<void> {
+async function untilOver({ api, note }: Session, id: string): Promise<void> {
   const { config } = await readRun(api, id);
   const display = displayProgress(config.epochs, process.stderr);
+  const leaving = new AbortController();
   let interrupt: () => void = () => undefined;
   const interrupted = new Promise<never>((_, reject) => {
     interrupt = () => reject(new Interrupted(id));
     process.on('SIGINT', interrupt);
   });
-  const shown = async () => {
-    for await (const run of watchRun(api, id)) display.show(run);
-  };
   try {
-    await Promise.race([shown(), interrupted]);
+    await Promise.race([show(api, id, display, leaving.signal), interrupted]);
+  } catch (error) {
+    display.close();
+    if (error instanceof Unreachable) note(`The run is the server's: "npx residual watch ${id}" comes back to it.`);
+    throw error;
   } finally {
     process.off('SIGINT', interrupt);
+    leaving.abort();
     display.close();
+  }
+}
+
+const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
+const AGAIN_AFTER_MS = 1_000;
+
+/** A server that is stopped ends the subscription; the next one goes on with it. */
+async function show(api: ApiClient, id: string, display: ProgressDisplay, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    for await (const run of watchRun(api, id)) {
+      display.show(run);
+      if (ENDS.includes(run.status)) return;
+    }
+    await sleep(AGAIN_AFTER_MS, undefined, { signal });
   }
 }
 

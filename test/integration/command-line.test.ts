@@ -275,18 +275,26 @@ describe('what goes wrong', () => {
 });
 
 describe('up', () => {
-  test('starts the platform as npm start does, from any folder, and stops it on SIGTERM', async () => {
+  test('starts the platform as npm start does, from any folder, and stops it on SIGTERM, a follower of a run told', async () => {
     const { S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, DATABASE_URL, REDIS_PREFIX } = platform.env;
     const env = {
       S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, DATABASE_URL, REDIS_PREFIX,
       REDIS_URL: inject('servers').redisUrl, PORT: '0', RESIDUAL_DATA_DIR: inFolder('data'),
+      RESIDUAL_ADMIN_KEY: platform.adminKey,
     } as Record<string, string>; // prettier-ignore
     const up = startResidual(['up', '--json'], { cwd: folder, env });
     await until(async () => up.stdout().includes('\n'), 60_000);
     const { url, key } = JSON.parse(up.stdout());
     const { code, stdout } = await residual(['model', 'list', '--json', '--url', url, '--key', key]);
     expect({ code, models: JSON.parse(stdout).length }).toEqual({ code: 0, models: 2 });
+    const args = ['train', 'tiny', 'shapes', '--epochs', '9999', '--batch-size', '16', '--url', url, '--key', key];
+    const following = startResidual(args);
+    await until(async () => / images\/s/.test(following.stderr()), 30_000);
     up.signal('SIGTERM');
     expect((await up.ended).code).toBe(0);
+    const lost = await following.ended;
+    expect(lost.code, 'the server was stopped under it').toBe(3);
+    const [, id = ''] = /"npx residual watch (\S+)" comes back to it/.exec(lost.stderr) ?? [];
+    expect((await json('cancel', id)).id, 'another server has the run').toBe(id);
   });
 });

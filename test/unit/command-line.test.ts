@@ -58,6 +58,7 @@ describe('completion', () => {
     expect(offered('pr')).toEqual(['predict', 'promote']);
     expect(offered('model', '')).toEqual(['define', 'list', 'show']);
     expect(offered('--json', 'dataset', 'a')).toEqual(['add']);
+    expect(offered('completion', '')).toEqual(['bash', 'zsh', 'fish']);
     expect(offered('dataset', 'add', 'name', '')).toEqual([]);
     expect(completionScript('bash', program)).toContain('complete -o default -F _residual residual');
   });
