@@ -156,6 +156,7 @@ function summaryOf(run: FinishedRun, predictMs: number) {
 function farewell(url: string, key: string, model: string): string {
   return [
     '',
+    `Dashboard ${new URL('/', url).href}  (asks for the key)`,
     `Sandbox   ${url}  (header: authorization: Bearer ${key})`,
     `Metrics   ${new URL('/metrics', url).href}`,
     `Key       ${key}`,

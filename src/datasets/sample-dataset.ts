@@ -36,12 +36,32 @@ export async function sampleDataset(
   }
 }
 
+/** Images of a split as PNG, in the order of `indices`; none where the data set is not READY. */
+export async function drawSamples(
+  deps: { objects: ObjectStore; dataDir: string },
+  { sha256 }: Pick<Dataset, 'sha256'>,
+  split: Split,
+  indices: readonly number[],
+): Promise<Buffer[]> {
+  if (sha256 === null) return [];
+  const dataset = await openDataset(deps, { sha256 });
+  try {
+    return await Promise.all(indices.map((index) => drawSample(dataset, split, index)));
+  } finally {
+    dataset.close();
+  }
+}
+
 async function readSample(dataset: OpenDataset, split: Split, index: number, classNames: string[]): Promise<Sample> {
+  const label = dataset.labels(split)[index]!;
+  return { index, label, className: classNames[label]!, png: await drawSample(dataset, split, index) };
+}
+
+async function drawSample(dataset: OpenDataset, split: Split, index: number): Promise<Buffer> {
   const { height, width, channels } = dataset.shape;
   const pixels = new Uint8Array(height * width * channels);
   dataset.gather(split, [index], pixels);
-  const label = dataset.labels(split)[index]!;
-  return { index, label, className: classNames[label]!, png: await encodePng(pixels, dataset.shape) };
+  return encodePng(pixels, dataset.shape);
 }
 
 /** The first `count` places of a Fisher-Yates shuffle of `size`, of which only what moved is kept. */

@@ -8,7 +8,21 @@ export interface Evaluation {
   /** [label][prediction]: how many images. */
   readonly confusion: number[][];
   readonly perClass: ClassMetrics[];
+  /** The most confident ones first, of equal ones the first of the split; at most `MOST_MISTAKES`. */
+  readonly mistakes: Mistake[];
 }
+
+/** An image that was taken for another class. */
+export interface Mistake {
+  /** The image's place among those that were evaluated. */
+  readonly index: number;
+  readonly label: number;
+  readonly predicted: number;
+  /** Of the predicted class. */
+  readonly probability: number;
+}
+
+export const MOST_MISTAKES = 25;
 
 /** A quotient without a denominator (a class never predicted, a class without images) is 0. */
 export interface ClassMetrics {
@@ -29,6 +43,8 @@ export interface Tally {
   inTop5: number;
   /** (K, K) row-major, rows by label. */
   readonly confusion: Uint32Array;
+  /** As `Evaluation.mistakes`. */
+  readonly mistakes: Mistake[];
 }
 
 export function createTally(numClasses: number): Tally {
@@ -39,6 +55,7 @@ export function createTally(numClasses: number): Tally {
     correct: 0,
     inTop5: 0,
     confusion: new Uint32Array(numClasses * numClasses),
+    mistakes: [],
   };
 }
 
@@ -50,9 +67,10 @@ export function addLogits(tally: Tally, logits: Float32Array, labels: ArrayLike<
     const label = labels[image]!;
     const rank = rankOf(row, label);
     const predicted = largest(row);
+    if (predicted === label) tally.correct++;
+    else keepMistake(tally.mistakes, { index: tally.images, label, predicted, probability: softmaxOfLargest(row) });
     tally.images++;
     tally.lossSum += crossEntropy(row, label);
-    if (predicted === label) tally.correct++;
     if (rank < 5) tally.inTop5++;
     tally.confusion[label * classes + predicted]!++;
   }
@@ -69,6 +87,7 @@ export function summariseTally(tally: Tally, classNames: readonly string[]): Eva
     top5Accuracy: numClasses > 5 ? tally.inTop5 / images : null,
     confusion,
     perClass: classNames.map((className, index) => classMetrics(className, index, confusion)),
+    mistakes: [...tally.mistakes],
   };
 }
 
@@ -83,12 +102,26 @@ function classMetrics(className: string, index: number, confusion: readonly numb
 
 const ratio = (part: number, whole: number) => (whole === 0 ? 0 : part / whole);
 
+/** Images come in order, so of equal ones the first stands first. */
+function keepMistake(mistakes: Mistake[], mistake: Mistake): void {
+  const behind = mistakes.findIndex(({ probability }) => probability < mistake.probability);
+  mistakes.splice(behind === -1 ? mistakes.length : behind, 0, mistake);
+  if (mistakes.length > MOST_MISTAKES) mistakes.pop();
+}
+
 /** log(sum(exp(logits))) - logits[label], without overflow. */
 function crossEntropy(logits: Float32Array, label: number): number {
+  return Math.log(sumOfExponentials(logits)) + logits[largest(logits)]! - logits[label]!;
+}
+
+const softmaxOfLargest = (logits: Float32Array): number => 1 / sumOfExponentials(logits);
+
+/** Of the differences to the largest. */
+function sumOfExponentials(logits: Float32Array): number {
   const most = logits[largest(logits)]!;
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - most);
-  return Math.log(sum) + most - logits[label]!;
+  return sum;
 }
 
 /** Index of the largest value, the first of equal ones. */

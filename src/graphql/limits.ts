@@ -10,6 +10,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
+  type TypeNode,
 } from 'graphql';
 import { getComplexity, type ComplexityEstimator } from 'graphql-query-complexity';
 import { ResidualError, badInput } from '../errors.js';
@@ -30,15 +31,17 @@ export interface Operation {
   readonly variables: Record<string, unknown>;
 }
 
+/** Operations that keep within the limits whatever their variables: Apollo gives the same text the same document. */
+const knownGood = new WeakSet<OperationDefinitionNode>();
+
 /**
  * Run once a document is valid and before it is executed.
  * @throws GraphQLError around QUERY_TOO_COMPLEX, or around BAD_USER_INPUT for a NUL character
  */
 export function checkLimits(operation: Operation): void {
   try {
-    checkDepth(operation);
-    checkComplexity(operation);
-    checkText(operation);
+    if (!knownGood.has(operation.definition)) checkDocument(operation);
+    checkVariables(operation);
   } catch (error) {
     if (!(error instanceof ResidualError)) throw error;
     throw new GraphQLError(error.message, { originalError: error, extensions: { http: { status: 400 } } });
@@ -54,6 +57,20 @@ export function limitOperations(): ApolloServerPlugin {
     }),
   };
 }
+
+function checkDocument(operation: Operation): void {
+  checkDepth(operation);
+  const complexity = checkComplexity(operation);
+  checkText(operation);
+  if (complexity !== undefined && !isSizedByVariables(operation.definition)) knownGood.add(operation.definition);
+}
+
+/** Whether its complexity may depend on them: on the size of a page, or on a condition of @include or @skip. */
+function isSizedByVariables({ variableDefinitions = [] }: OperationDefinitionNode): boolean {
+  return variableDefinitions.some(({ type }) => ['Int', 'Boolean'].includes(nameOf(type)));
+}
+
+const nameOf = (type: TypeNode): string => (type.kind === Kind.NAMED_TYPE ? type.name.value : nameOf(type.type));
 
 function checkDepth({ document, definition }: Operation): void {
   const depth = depthOf(definition.selectionSet, fragmentDepths(document));
@@ -89,13 +106,20 @@ function depthOf(set: SelectionSetNode, fragments: FragmentDepths): number {
   return Math.max(0, ...depths);
 }
 
-function checkComplexity({ schema, document, definition, variables }: Operation): void {
+/** @returns nothing where the variables do not fit: the execution says so, and where */
+function checkComplexity({ schema, document, definition, variables }: Operation): number | undefined {
   const complexity = measure(schema, document, variables, definition.name?.value);
-  if (complexity > MAX_COMPLEXITY)
+  if (complexity !== undefined && complexity > MAX_COMPLEXITY)
     throw tooComplex(`the query asks for ${complexity} fields or more; at most ${MAX_COMPLEXITY} are allowed`);
+  return complexity;
 }
 
-function measure(schema: GraphQLSchema, query: DocumentNode, variables: object, operationName?: string): number {
+function measure(
+  schema: GraphQLSchema,
+  query: DocumentNode,
+  variables: object,
+  operationName?: string,
+): number | undefined {
   try {
     return getComplexity({
       schema,
@@ -107,8 +131,7 @@ function measure(schema: GraphQLSchema, query: DocumentNode, variables: object, 
     });
   } catch (error) {
     if (error instanceof Error && error.message.includes('number of nodes')) return Infinity;
-    // Its variables do not fit: the execution says so, and where.
-    return 0;
+    return undefined;
   }
 }
 
@@ -135,13 +158,18 @@ function isList(type: GraphQLOutputType): boolean {
   return isListType(isNonNullType(type) ? type.ofType : type);
 }
 
-/** PostgreSQL's text cannot hold U+0000. */
-function checkText({ document, variables }: Operation): void {
-  const inDocument = pathTo(document, (node) => node.kind === Kind.STRING && node.value.includes('\0'));
-  const [variable, ...inside] = pathOfNul(variables, []) ?? [];
-  const field = inDocument ?? (variable && [argumentOf(document, variable), ...inside].join('.'));
-  if (field !== undefined) throw badInput(field, 'text must not hold the character U+0000');
+function checkText({ document }: Operation): void {
+  const field = pathTo(document, (node) => node.kind === Kind.STRING && node.value.includes('\0'));
+  if (field !== undefined) throw holdsNul(field);
 }
+
+function checkVariables({ document, variables }: Operation): void {
+  const [variable, ...inside] = pathOfNul(variables, []) ?? [];
+  if (variable !== undefined) throw holdsNul([argumentOf(document, variable), ...inside].join('.'));
+}
+
+/** PostgreSQL's text cannot hold U+0000. */
+const holdsNul = (field: string) => badInput(field, 'text must not hold the character U+0000');
 
 function pathOfNul(value: unknown, path: string[]): string[] | undefined {
   if (typeof value === 'string') return value.includes('\0') ? path : undefined;

@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import { notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import type { Artifact, Prisma } from '../infra/prisma/client.js';
+import type { Artifact, EpochMetric, Prisma } from '../infra/prisma/client.js';
 
 export type Loaders = ReturnType<typeof createLoaders>;
 
@@ -62,7 +62,25 @@ export function createLoaders(database: Database) {
       (ids) => database.epochMetric.findMany({ where: { runId: { in: ids } }, orderBy: { epoch: 'asc' } }),
       (row) => row.runId,
     ),
+    recentHistory: loader((keys: readonly Recent[]) => readRecent(database, keys)),
   };
+}
+
+/** A run's last epochs, so many. */
+interface Recent {
+  readonly runId: string;
+  readonly last: number;
+}
+
+/** Each list by epoch. */
+async function readRecent(database: Database, keys: readonly Recent[]): Promise<EpochMetric[][]> {
+  const most = Math.max(...keys.map(({ last }) => last));
+  const rows = await database.$queryRaw<EpochMetric[]>`
+    SELECT recent.* FROM unnest(${unique(keys.map(({ runId }) => runId))}::text[]) AS run(id)
+    CROSS JOIN LATERAL
+      (SELECT * FROM "EpochMetric" WHERE "runId" = run.id ORDER BY epoch DESC LIMIT ${most}::int) AS recent
+    ORDER BY recent.epoch`;
+  return keys.map(({ runId, last }) => rows.filter((row) => row.runId === runId).slice(-last));
 }
 
 /** Where Prisma asks once per table, a row that is named may otherwise be gone by the next question. */
@@ -95,7 +113,7 @@ function listByKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>)
   });
 }
 
-function loader<T>(load: (keys: readonly string[]) => Promise<(T | Error)[]>): DataLoader<string, T> {
+function loader<T, K = string>(load: (keys: readonly K[]) => Promise<(T | Error)[]>): DataLoader<K, T> {
   return new DataLoader(load, { cache: false });
 }
 

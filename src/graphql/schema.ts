@@ -15,6 +15,7 @@ import { WeightsResolver } from './registry/weights.resolver.js';
 import { DateTime } from './scalars.js';
 import { PredictionResolver, ServingStatsResolver } from './serving/serving.resolver.js';
 import { ComparisonResolver } from './training/comparison.resolver.js';
+import { EvaluationResolver, MistakeResolver } from './training/evaluation.resolver.js';
 import { RunResolver } from './training/run.resolver.js';
 import { SweepResolver, TrialResolver } from './training/sweep.resolver.js';
 import { WorkerResolver } from './training/worker.resolver.js';
@@ -28,6 +29,8 @@ export function createSchema(): GraphQLSchema {
       DatasetResolver,
       RunResolver,
       ComparisonResolver,
+      EvaluationResolver,
+      MistakeResolver,
       SweepResolver,
       TrialResolver,
       WorkerResolver,

@@ -1,4 +1,5 @@
 import sharp, { type Metadata } from 'sharp';
+import { decodePlainPng } from './plain-png.js';
 
 /**
  * The one way an image becomes pixels, for data sets and for predictions alike: what a network learned from is what it
@@ -31,6 +32,9 @@ sharp.concurrency(1);
 // No two images are alike, so a cache of decoded ones only costs memory.
 sharp.cache(false);
 
+/** So many are decoded sooner than another thread begins to. */
+const SMALL_PIXELS = 64 * 64;
+
 /**
  * Pixels in (H, W, C) order, 0 to 255: EXIF orientation applied, transparency laid on black, scaled to cover `shape`
  * and cropped at its centre, made grey (ITU-R BT.709 luminance, as libvips does) or RGB as `shape.channels` says. Of an
@@ -39,6 +43,10 @@ sharp.cache(false);
  * @throws ImageError
  */
 export async function decodeImage(bytes: Uint8Array, shape: ImageShape, maxPixels: number): Promise<Uint8Array> {
+  const { height, width, channels } = shape;
+  const small = height * width <= Math.min(SMALL_PIXELS, maxPixels);
+  const plain = small ? decodePlainPng(bytes, height, width, channels) : undefined;
+  if (plain !== undefined) return plain;
   await probeImage(bytes, maxPixels);
   try {
     const pixels = await open(bytes, maxPixels)

@@ -98,9 +98,11 @@ export class ObjectStore {
    * @throws CorruptObjectError
    */
   async get(sha256: string): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of this.verified(sha256)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    // Into its place as it comes: chunks that are kept until the last is there take as much memory again, for long.
+    const whole = Buffer.allocUnsafeSlow((await this.size(keyOf(sha256))) ?? 0);
+    let at = 0;
+    for await (const chunk of this.verified(sha256)) at += chunk.copy(whole, at);
+    return whole;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { parseReference, type Reference } from '../domain/reference.js';
 import { notFound, type ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import type { Artifact, Model, ModelVersion } from '../infra/prisma/client.js';
+import type { Artifact, Model, ModelVersion, Prisma } from '../infra/prisma/client.js';
 import { wherePreferred, whereSelected } from './select-version.js';
 
 export type ResolvedVersion = ModelVersion & {
@@ -37,15 +37,22 @@ function inEightBits(version: ResolvedVersion, field: string): ResolvedVersion {
 }
 
 /** All of one moment, however aliases move and versions go meanwhile. */
-function findReferenced(database: Database, { model: name, version }: Reference): Promise<ResolvedVersion | null> {
+function findReferenced(
+  database: Database,
+  { model: name, version, int8 }: Reference,
+): Promise<ResolvedVersion | null> {
   return database.$transaction(
     async (transaction) => {
       const selected = version === 'preferred' ? await wherePreferred(transaction, { name }) : whereSelected(version);
-      return transaction.modelVersion.findFirst({
-        where: { model: { name }, ...selected },
-        orderBy: { version: 'desc' },
-        include: { model: true, artifacts: true },
-      });
+      const newest = (more: Prisma.ModelVersionWhereInput = {}) =>
+        transaction.modelVersion.findFirst({
+          where: { model: { name }, ...selected, ...more },
+          orderBy: { version: 'desc' },
+          include: { model: true, artifacts: true },
+        });
+      // A new version is quantised some time after it is published; until then the latest that has eight bits serves.
+      const quantized = int8 && (await newest({ artifacts: { some: { kind: 'ONNX_INT8' } } }));
+      return quantized || newest();
     },
     { isolationLevel: 'RepeatableRead' },
   );

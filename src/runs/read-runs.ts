@@ -70,6 +70,10 @@ export function readHistory({ database }: Deps, runId: string): Promise<EpochMet
   return database.epochMetric.findMany({ where: { runId }, orderBy: { epoch: 'asc' } });
 }
 
+/** @throws BAD_USER_INPUT */
+export const checkLast = (last: number): number => integer('last', last, 1, MAX_RECENT_EPOCHS);
+
+const MAX_RECENT_EPOCHS = 10_000;
 export const MAX_STEP_POINTS = 10_000;
 
 /** At most `maxPoints` steps, evenly spread, the last one among them. @throws BAD_USER_INPUT */

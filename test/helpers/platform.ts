@@ -44,6 +44,8 @@ export interface TestPlatform {
   startWorker(name: WorkerName, env?: Record<string, string>): Promise<WorkerProcess>;
   /** One more process of the API: what asks it. */
   startApi(): Promise<TestPlatform['graphql']>;
+  /** One more process of the API itself. */
+  startApiProcess(): Promise<ServerProcess & { readonly url: string }>;
   stop(): Promise<void>;
 }
 
@@ -131,6 +133,7 @@ export async function startPlatform(
       },
       startWorker: start,
       startApi: async () => askAt((await newApi(freshName('api-'))).url),
+      startApiProcess: () => newApi(freshName('api-')),
       stop,
     };
   } catch (error) {

@@ -36,6 +36,32 @@ it('bench int8 sets eight bits beside float32, and says whether they reach their
   await expect(bench('int8', 'alexnet')).rejects.toThrow('measured are accuracy, resnet50, resnet20, not alexnet');
 });
 
+it('bench predict asks the API over HTTP, and every request is answered', { timeout: 120_000 }, async () => {
+  const result = await bench('predict', 'resnet20', '4', '--images', '2', '--threads', '1', '--seconds', '1');
+  expect(result).toMatchObject({ model: 'resnet20', concurrency: 4, imagesPerRequest: 2, threads: 1, failures: 0 });
+  expect(result.requests).toBeGreaterThan(4);
+  expect(result.cpuMsPerRequest).toBeGreaterThan(0);
+  expect(Number(result.imagesPerSecond) / Number(result.requestsPerSecond)).toBeCloseTo(2, 1);
+  expect(Number(result.p50Ms)).toBeLessThanOrEqual(Number(result.p99Ms));
+  await expect(bench('predict', 'resnet20', 'many')).rejects.toThrow('CONCURRENCY is a positive whole number, not many');
+});
+
+it('bench runtime computes the file that the API serves with onnxruntime alone', async () => {
+  const result = await bench('runtime', 'resnet20', '8', '--threads', '1', '--seconds', '1');
+  expect(result).toEqual({ model: 'resnet20', batchSize: 8, threads: 1, imagesPerSecond: expect.any(Number) });
+  expect(result.imagesPerSecond).toBeGreaterThan(1);
+});
+
+it('bench predict-peers gives each row its ratio, and says whether it is as it should be', { timeout: 120_000 }, async () => {
+  const result = await bench('predict-peers', 'processes', '--seconds', '1');
+  const [row] = result['rows'] as unknown as Record<string, number>[];
+  expect(row).toMatchObject({ model: 'resnet20', concurrency: 64, peer: 'one API process', floor: 1, failures: 0 });
+  expect(row!['ratio']).toBeCloseTo(row!['ours']! / row!['peers']!, 1);
+  expect(row!['pass']).toBe(row!['ours']! >= row!['peers']!);
+  expect(result['pass']).toBe(row!['pass']);
+  await expect(bench('predict-peers', 'alexnet')).rejects.toThrow('measured are resnet20, resnet50, first, processes, not alexnet');
+});
+
 it('a bench says what it can do where it is asked for something else', async () => {
   await expect(bench('fly')).rejects.toThrow('usage: npm run bench -- train|loop|train-peers');
   await expect(bench('train', 'alexnet')).rejects.toThrow('MODEL is one of resnet20, ');

@@ -27,6 +27,7 @@ const EVALUATION = {
   loss: 0.25, accuracy: 0.75, top5Accuracy: null, confusion: [[3, 1], [0, 4]],
   perClass: [{ className: 'a', precision: 1, recall: 0.75, f1: 0.857, support: 4 },
     { className: 'b', precision: 0.8, recall: 1, f1: 0.889, support: 4 }],
+  mistakes: [{ index: 5, label: 0, predicted: 1, probability: 0.75 }],
 }; // prettier-ignore
 
 /** A run that succeeded after 1,000 steps, with what it published. */
@@ -85,6 +86,23 @@ test('a run answers with all that belongs to it', async () => {
   expect(data.run.createdAt).toBe(run.createdAt.toISOString());
   const steps = data.run.steps.map(({ step }: { step: number }) => step);
   expect(steps).toEqual([100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000]);
+});
+
+test("a run's history is given whole or from its last epochs on, each run of a list its own", async () => {
+  const runs = await Promise.all([finishedRun(), finishedRun()]);
+  await database.epochMetric.update({
+    where: { runId_epoch: { runId: runs[1].run.id, epoch: 2 } },
+    data: { trainLoss: 0.125 },
+  });
+  const query = `query ($a: ID!, $b: ID!, $last: Int) {
+    a: run(id: $a) { history(last: 1) { epoch trainLoss } all: history(last: 9) { epoch } }
+    b: run(id: $b) { history(last: 1) { epoch trainLoss } none: history(last: $last) { epoch } } }`;
+  const ids = { a: runs[0].run.id, b: runs[1].run.id };
+  const { data } = await platform.graphql(query, { ...ids, last: null });
+  expect(data.a).toEqual({ history: [{ epoch: 2, trainLoss: 0.5 }], all: [{ epoch: 1 }, { epoch: 2 }] });
+  expect(data.b).toEqual({ history: [{ epoch: 2, trainLoss: 0.125 }], none: [{ epoch: 1 }, { epoch: 2 }] });
+  const refused = (await platform.graphql(query, { ...ids, last: 0 })).errors?.[0];
+  expect(refused?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', field: 'last' });
 });
 
 test("a run's log goes on behind its cursor", async () => {

@@ -84,6 +84,28 @@ describe('a process whose stores are there', () => {
     expect(errors?.[0]?.extensions.code).toBe('QUERY_TOO_COMPLEX');
   });
 
+  test('refuses a document that it has answered before, where other variables make it too wide', async () => {
+    const wide = `query ($n: Int!, $runs: Boolean!) {
+      models(first: $n) { nodes { runs(first: 100) @include(if: $runs) { nodes { id } } } } }`;
+    const code = async (variables: object) => (await platform.graphql(wide, { ...variables })).errors?.[0]?.extensions.code;
+    const narrow = [{ n: 1, runs: true }, { n: 100, runs: false }];
+    for (const variables of narrow) expect(await code(variables)).toBeUndefined();
+    expect(await code({ n: 100, runs: true })).toBe('QUERY_TOO_COMPLEX');
+    for (const variables of narrow) expect(await code(variables)).toBeUndefined();
+    const named = `query ($id: ID!) { run(id: $id) { model { name } }
+      models(first: 100) { nodes { runs(first: 100) { nodes { id number } } } } }`;
+    for (const id of [null, 'none', null, 'none'])
+      expect((await platform.graphql(named, { id })).errors?.[0]?.extensions.code).toBe(id ? 'QUERY_TOO_COMPLEX' : 'BAD_USER_INPUT');
+  });
+
+  test('refuses U+0000 in a variable of a document that it has answered before', async () => {
+    const search = 'query ($id: ID!) { run(id: $id) { id } }';
+    for (const id of ['none', 'n\0', 'none']) {
+      const { errors } = await platform.graphql(search, { id });
+      expect(errors?.[0]?.extensions).toEqual(id === 'none' ? undefined : { code: 'BAD_USER_INPUT', field: 'id' });
+    }
+  });
+
   test('answers the whole introspection, a full page with its joins, and a page of curves', async () => {
     expect((await platform.graphql(getIntrospectionQuery())).errors).toBeUndefined();
     const joins = `{ runs(first: 100) { nodes {

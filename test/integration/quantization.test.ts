@@ -117,6 +117,19 @@ test('a network in eight bits has no class activation map: explain is refused wi
   expect((await asked('tiny:1')).data.predict.predictions[0].explanation).toEqual(expect.any(String));
 });
 
+test('until a newer version is quantised, a bare name and latest mean in eight bits the newest that is; the newer by its number is refused', async () => {
+  const { images } = await pictures(1);
+  const quantized = (await predict('tiny#int8', images)).data.predict.modelVersion.version;
+  const version = await trainAnother();
+  for (const reference of ['tiny#int8', 'tiny:latest#int8'])
+    expect((await predict(reference, images)).data.predict.modelVersion.version).toBe(quantized);
+  expect((await predict(`tiny:${version}#int8`, images)).errors![0]).toMatchObject({
+    message: expect.stringContaining('quantizeVersion makes one'),
+    extensions: { code: 'NOT_FOUND', field: 'input.model' },
+  });
+  expect((await predict('tiny', images)).data.predict.modelVersion.version).toBe(version);
+});
+
 test('an alias that moves is handed over in eight bits as in float32: what was in memory answers until the other is', async () => {
   const version = await trainAnother();
   await quantize('tiny', version);

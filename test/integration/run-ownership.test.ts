@@ -58,6 +58,7 @@ const evaluation = {
     [0, 1],
   ],
   perClass: [],
+  mistakes: [],
 };
 
 /** As if the worker had gone without a word. */

@@ -175,7 +175,7 @@ describe('deploy/Dockerfile', () => {
   test('runs only scripts that package.json has', () => {
     const runs = [...stages.values()].flatMap(({ instructions }) => instructions.filter(({ name }) => name === 'RUN'));
     const scripts = runs.flatMap(({ rest }) => [...rest.matchAll(/npm run ([\w:]+)/g)].map(([, script]) => script));
-    expect(scripts).toEqual(['generate', 'native', 'build']);
+    expect(scripts).toEqual(['generate', 'native', 'build', 'build']);
     for (const script of scripts) expect(Object.keys(PACKAGE.scripts)).toContain(script);
   });
 
@@ -201,6 +201,12 @@ describe('deploy/Dockerfile', () => {
     expect(text('worker')).toMatch(/residual\.node native\/build\/Release/);
     expect(text('worker')).toMatch(/libdnnl2/);
     expect(text('api')).not.toMatch(/native|dnnl/);
+  });
+
+  test('the API has the dashboard, which is built for it', () => {
+    const text = (target: string) => wholeStage(target).map(({ rest }) => rest).join('\n');
+    expect(text('build')).toMatch(/npm run build --workspace web/);
+    expect(text('api')).toMatch(/\/app\/web\/dist web\/dist/);
   });
 });
 

@@ -4,6 +4,8 @@ import { requestQuantization } from '../../quantization/request-quantization.js'
 import { Requires } from '../access/authorise.js';
 import type { Context } from '../context.js';
 import { DatasetType } from '../datasets/dataset.type.js';
+import { evaluationOn } from '../training/evaluation.resolver.js';
+import { EvaluationType } from '../training/evaluation.type.js';
 import { QuantizationType } from './quantization.type.js';
 import { ArtifactType, ModelVersionType } from './version.type.js';
 
@@ -39,6 +41,14 @@ export class QuantizationResolver {
   @FieldResolver(() => DatasetType, { nullable: true, description: 'Null where it was deleted since.' })
   dataset(@Root() { datasetId }: Quantization, @Ctx() { loaders }: Context) {
     return datasetId === null ? null : loaders.dataset.load(datasetId);
+  }
+
+  @FieldResolver(() => EvaluationType, {
+    nullable: true,
+    description: "On the data set's TEST split, by the quantised network itself.",
+  })
+  evaluation(@Root() { evaluation, datasetId }: Quantization, @Ctx() { loaders }: Context) {
+    return evaluationOn(evaluation, async () => (datasetId === null ? null : loaders.dataset.load(datasetId)));
   }
 
   @FieldResolver(() => ArtifactType, { nullable: true, description: 'Once it succeeded.' })

@@ -1,7 +1,6 @@
 import { Field, ObjectType } from 'type-graphql';
 import { DateTime } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
-import { EvaluationType } from '../training/run.type.js';
 
 export const QuantizationStatusEnum = schemaEnum('QuantizationStatus', ['PENDING', 'SUCCEEDED', 'FAILED']);
 
@@ -9,11 +8,6 @@ export const QuantizationStatusEnum = schemaEnum('QuantizationStatus', ['PENDING
 export class QuantizationType {
   @Field(() => QuantizationStatusEnum) status!: keyof typeof QuantizationStatusEnum;
   @Field(() => String, { nullable: true, description: 'Why the last attempt failed.' }) failure!: string | null;
-  @Field(() => EvaluationType, {
-    nullable: true,
-    description: "On the data set's TEST split, by the quantised network itself.",
-  })
-  evaluation!: EvaluationType | null;
   @Field(() => DateTime, { description: 'When it was asked for.' }) createdAt!: Date;
   @Field(() => DateTime, { nullable: true }) finishedAt!: Date | null;
 }

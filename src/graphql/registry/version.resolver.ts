@@ -5,6 +5,8 @@ import { Requires } from '../access/authorise.js';
 import type { Context } from '../context.js';
 import type { NamedArtifact } from '../loaders.js';
 import { ModelType } from '../models/model.type.js';
+import { evaluationOn } from '../training/evaluation.resolver.js';
+import { EvaluationType } from '../training/evaluation.type.js';
 import { TrainingRunType } from '../training/run.type.js';
 import { ArtifactType, ModelVersionType } from './version.type.js';
 
@@ -34,6 +36,14 @@ export class VersionResolver {
   @FieldResolver(() => TrainingRunType, { nullable: true })
   run(@Root() { runId }: ModelVersion, @Ctx() { loaders }: Context) {
     return runId === null ? null : loaders.run.load(runId);
+  }
+
+  @FieldResolver(() => EvaluationType, { nullable: true })
+  evaluation(@Root() { evaluation, runId }: ModelVersion, @Ctx() { loaders }: Context) {
+    return evaluationOn(evaluation, async () => {
+      const run = runId === null ? null : await loaders.run.load(runId);
+      return run && loaders.dataset.load(run.datasetId);
+    });
   }
 
   @FieldResolver(() => [String], { description: 'Names of those that point at it.' })

@@ -2,7 +2,6 @@ import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { connectionType } from '../connection.js';
 import { BigIntValue, DateTime } from '../scalars.js';
 import { schemaEnum } from '../schema-enum.js';
-import { EvaluationType } from '../training/run.type.js';
 
 export const ArtifactKindEnum = schemaEnum('ArtifactKind', ['ONNX', 'ONNX_INT8', 'SAFETENSORS', 'TFJS']);
 export type ArtifactKind = keyof typeof ArtifactKindEnum;
@@ -19,7 +18,6 @@ export class ArtifactType {
 export class ModelVersionType {
   @Field(() => ID) id!: string;
   @Field(() => Int) version!: number;
-  @Field(() => EvaluationType, { nullable: true }) evaluation!: EvaluationType | null;
   @Field(() => DateTime) createdAt!: Date;
 }
 

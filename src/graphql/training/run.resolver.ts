@@ -14,7 +14,15 @@ import {
 } from 'type-graphql';
 import type { TrainingRun } from '../../infra/prisma/client.js';
 import { cancelRun, pauseRun, resumeRun } from '../../runs/control-run.js';
-import { MAX_STEP_POINTS, findRun, listRuns, queuePosition, readLogs, readSteps } from '../../runs/read-runs.js';
+import {
+  MAX_STEP_POINTS,
+  checkLast,
+  findRun,
+  listRuns,
+  queuePosition,
+  readLogs,
+  readSteps,
+} from '../../runs/read-runs.js';
 import { startRun } from '../../runs/start-run.js';
 import { watchRuns } from '../../runs/watch-changes.js';
 import { watchRun } from '../../runs/watch-runs.js';
@@ -25,6 +33,8 @@ import type { Context } from '../context.js';
 import { DatasetType } from '../datasets/dataset.type.js';
 import { ModelType } from '../models/model.type.js';
 import { ModelVersionType } from '../registry/version.type.js';
+import { evaluationOn } from './evaluation.resolver.js';
+import { EvaluationType } from './evaluation.type.js';
 import { RunOrder } from './run-order.input.js';
 import { StartTrainingInput } from './run.input.js';
 import {
@@ -118,9 +128,19 @@ export class RunResolver {
     return loaders.versionOfRun.load(run.id);
   }
 
+  @FieldResolver(() => EvaluationType, { nullable: true, description: 'On the TEST split, once it succeeded.' })
+  evaluation(@Root() { evaluation, datasetId }: TrainingRun, @Ctx() { loaders }: Context) {
+    return evaluationOn(evaluation, () => loaders.dataset.load(datasetId));
+  }
+
   @FieldResolver(() => [EpochMetricsType])
-  history(@Root() run: TrainingRun, @Ctx() { loaders }: Context) {
-    return loaders.history.load(run.id);
+  history(
+    @Root() { id: runId }: TrainingRun,
+    @Ctx() { loaders }: Context,
+    @Arg('last', () => Int, { nullable: true, description: 'How many of the last epochs; left out: every epoch.' })
+    last?: number | null,
+  ) {
+    return last == null ? loaders.history.load(runId) : loaders.recentHistory.load({ runId, last: checkLast(last) });
   }
 
   @FieldResolver(() => [StepMetricsType], { description: `Thinned evenly to at most maxPoints, 1 to ${MAX_STEP_POINTS}.` })

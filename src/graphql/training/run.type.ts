@@ -56,26 +56,6 @@ export class LogLineType {
   @Field(() => String) message!: string;
 }
 
-@ObjectType('ClassMetrics')
-export class ClassMetricsType {
-  @Field(() => String) className!: string;
-  @Field(() => Float) precision!: number;
-  @Field(() => Float) recall!: number;
-  @Field(() => Float) f1!: number;
-  @Field(() => Int) support!: number;
-}
-
-@ObjectType('Evaluation')
-export class EvaluationType {
-  @Field(() => Float) loss!: number;
-  @Field(() => Float) accuracy!: number;
-  @Field(() => Float, { nullable: true, description: 'Where there are more than five classes.' })
-  top5Accuracy!: number | null;
-  @Field(() => [[Int]], { description: 'A row for each true class, a column for each predicted one.' })
-  confusion!: number[][];
-  @Field(() => [ClassMetricsType]) perClass!: ClassMetricsType[];
-}
-
 @ObjectType('TrainingRun')
 export class TrainingRunType {
   @Field(() => ID) id!: string;
@@ -93,8 +73,6 @@ export class TrainingRunType {
   @Field(() => Int) step!: number;
   @Field(() => Int) totalSteps!: number;
   @Field(() => Float, { nullable: true }) etaSeconds!: number | null;
-  @Field(() => EvaluationType, { nullable: true, description: 'On the TEST split, once it succeeded.' })
-  evaluation!: EvaluationType | null;
   @Field(() => String, { nullable: true }) failure!: string | null;
   @Field(() => Int, { nullable: true, description: 'Which trial of its sweep, from 1.' }) trial!: number | null;
   @Field(() => [String]) tags!: string[];

@@ -8,7 +8,7 @@ describe('Byte', () => {
     expect(Byte.parseLiteral(parseValue(JSON.stringify(text)), {})).toEqual(Buffer.from(text, 'base64'));
   });
 
-  test.each(['A', 'AA', 'AAA', 'AA=', 'A===', '====', 'AA==AAAA', 'A-_A', 'AA A', 'AAE=\n', 'data:,AAA', 7, null, {}])(
+  test.each(['A', 'AA', 'AAA', 'AA=', 'A===', '====', 'AA==AAAA', 'A-_A', 'AA A', 'AAE=\n', 'data:,AAA', '\u0141AAA', 'AB==', 7, null, {}])(
     'takes no %j',
     (value) => {
       expect(() => Byte.parseValue(value)).toThrow('base64');

@@ -1,7 +1,9 @@
 import { createClient as createSocket } from 'graphql-ws';
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from 'urql';
+import { connections } from './connections';
 
 const PATH = '/graphql';
+const MAX_RETRY_MS = 5_000;
 
 /** Queries and mutations over HTTP, subscriptions over one WebSocket that finds its way back by itself. */
 export function createClient(key: string): Client {
@@ -14,6 +16,9 @@ export function createClient(key: string): Client {
     connectionParams: { authorization },
     retryAttempts: Infinity,
     shouldRetry: () => true,
+    // Whoever watches a run sees it again soon after the server is back.
+    retryWait: (retries) => new Promise((go) => setTimeout(go, Math.min(MAX_RETRY_MS, 300 * 2 ** retries))),
+    on: { connected: () => connections.dispatchEvent(new Event('connected')) },
   });
   return new Client({
     url: PATH,

@@ -16,10 +16,10 @@ import {
   useServableModels,
   versionOf,
   type Choice,
-} from './model-choice';
-import { PredictionCard, PredictionGrid } from './prediction-results';
-import { base64Of, readShot, type Shot } from './shots';
-import { TestSamples } from './test-samples';
+} from './predict/model-choice';
+import { PredictionCard, PredictionGrid } from './predict/prediction-results';
+import { base64Of, readShot, type Shot } from './predict/shots';
+import { TestSamples } from './predict/test-samples';
 
 const PREDICT = graphql(`
   query Predict($input: PredictInput!) {

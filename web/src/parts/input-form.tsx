@@ -35,6 +35,8 @@ interface InputFormProps {
   readonly input: InputName;
   /** Fields in none of them come last, under `Other`: what the schema gets anew is on the page. */
   readonly groups: readonly Group[];
+  /** Names of fields that come before the others of their input, in this order, wherever they are. */
+  readonly first?: readonly string[];
   readonly initial?: Entries;
   /** Where the page fills fields in too: what stands in them, kept by the page and told it by `onEntries`. */
   readonly entries?: Entries;
@@ -101,6 +103,7 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
     choices: props.choices ?? {},
     beside: props.beside ?? {},
     placeholders: props.placeholders ?? {},
+    first: props.first ?? [],
     faults: { ...faults, ...(field !== undefined && { [field]: props.problem!.message }) },
   };
   return (
@@ -109,9 +112,9 @@ export function InputForm({ input, groups, initial = {}, onSubmit, onChange, ...
         <fieldset key={title}>
           <legend>{title}</legend>
           <div className="fields">
-            {fields.flatMap((name) => fieldsOf(input).filter((field) => field.name === name)).map((field) => (
-              <AnyField key={field.name} field={field} path={field.name} context={context} />
-            ))}
+            {inOrder(fieldsOf(input), fields)
+              .filter(({ name }) => fields.includes(name))
+              .map((field) => <AnyField key={field.name} field={field} path={field.name} context={context} />)}
           </div>
         </fieldset>
       ))}
@@ -133,6 +136,7 @@ interface FieldContext {
   readonly choices: Readonly<Record<string, readonly string[]>>;
   readonly beside: Readonly<Record<string, ReactNode>>;
   readonly placeholders: Readonly<Record<string, string>>;
+  readonly first: readonly string[];
   /** By path. */
   readonly faults: Readonly<Record<string, string>>;
 }
@@ -151,7 +155,7 @@ function AnyField({ field, path, context }: FieldProps) {
       <legend>{words(field.name)}</legend>
       {field.description && <p className="hint">{field.description}</p>}
       <div className={gridOf(field)}>
-        {fieldsOf(field.type).map((inner) => (
+        {inOrder(fieldsOf(field.type), context.first).map((inner) => (
           <AnyField key={inner.name} field={inner} path={`${path}.${inner.name}`} context={context} />
         ))}
       </div>
@@ -175,7 +179,7 @@ function ListField({ field, path, context }: FieldProps) {
         <fieldset key={item} className="item">
           <legend>{one} {item + 1}</legend>
           <div className={gridOf(field)}>
-            {fieldsOf(field.type).map((inner) => (
+            {inOrder(fieldsOf(field.type), context.first).map((inner) => (
               <AnyField key={inner.name} field={inner} path={`${path}.${item}.${inner.name}`} context={context} />
             ))}
           </div>
@@ -238,6 +242,12 @@ function PlainField({ field, path, context }: FieldProps) {
       {context.beside[path]}
     </div>
   );
+}
+
+/** Those named first come first; the others stay as they are, since the schema is sorted by name. */
+function inOrder(fields: readonly InputField[], first: readonly string[]): readonly InputField[] {
+  const place = ({ name }: InputField) => (first.includes(name) ? first.indexOf(name) : first.length);
+  return fields.toSorted((a, b) => place(a) - place(b));
 }
 
 const isTexts = ({ isList, type }: InputField) => isList && type === 'String';

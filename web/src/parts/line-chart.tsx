@@ -9,11 +9,15 @@ export interface Line {
   /** As long as the chart's `x`; null where the line has no value. */
   readonly values: readonly (number | null | undefined)[];
   readonly dashed?: boolean;
+  /** Behind another that says the same more clearly. */
+  readonly faint?: boolean;
   /** Of the palette, by number: lines that belong together share one. */
   readonly colour?: number;
 }
 
 const HEIGHT_PX = 260;
+/** So many are drawn as dots too. */
+const FEW_POINTS = 40;
 /** Okabe and Ito's palette, told apart with any colour vision: for light and for dark. */
 const PALETTE = {
   light: ['#0072b2', '#d55e00', '#007a5a', '#a3437f', '#8a6d00', '#3b3bb3', '#7a4a1f', '#555555'],
@@ -38,7 +42,7 @@ export function LineChart({
   const scheme = useColourScheme();
   const caption = useId();
   const data = useMemo(() => [x, ...lines.map(({ values }) => values)] as unknown as AlignedData, [x, lines]);
-  const shape = lines.map(({ label, dashed, colour }) => `${label}|${dashed}|${colour}`).join('\n');
+  const shape = lines.map(({ label, dashed, colour, faint }) => `${label}|${dashed}|${colour}|${faint}`).join('\n');
 
   useEffect(() => {
     const target = place.current!;
@@ -59,7 +63,7 @@ export function LineChart({
   return (
     <figure className="chart" role="group" aria-labelledby={caption}>
       <figcaption id={caption}>
-        {title} <span className="for-screen-readers">{summary(lines)}</span>
+        {title} <span className="for-screen-readers">{`${x.length} points. ${summary(lines)}`}</span>
       </figcaption>
       <div ref={place} aria-hidden="true" />
     </figure>
@@ -68,6 +72,12 @@ export function LineChart({
 
 /** By the 24-hour clock. */
 const TIMES = (_: uPlot, ticks: number[]) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString('en-GB'));
+const CHARACTER_PX = 6.6;
+
+/** Beside the axis, for the longest of its labels. */
+const tickSpace = (_: uPlot, labels: string[] | null) =>
+  22 + CHARACTER_PX * Math.max(3, ...(labels ?? []).map(({ length }) => length));
+
 const tickLabel = (tick: number | null) => (tick == null ? '' : decimal(tick));
 
 const summary = (lines: readonly Line[]): string =>
@@ -91,17 +101,18 @@ function chartOptions({ xLabel, yLabel, lines, log, isTime, scheme, width }: {
     scales: { x: { time: isTime }, y: { distr: log ? 3 : 1 } },
     axes: [
       { ...axis, label: xLabel, ...(isTime && { values: TIMES, space: 80 }) },
-      { ...axis, label: yLabel, size: 58, values: (_, ticks) => ticks.map(tickLabel) },
+      { ...axis, label: yLabel, size: tickSpace, values: (_, ticks) => ticks.map(tickLabel) },
     ],
     series: [
       { label: xLabel, ...(isTime && { value: '{HH}:{mm}:{ss}' }) },
-      ...lines.map(({ label, dashed, colour }, number) => ({
+      ...lines.map(({ label, dashed, colour, faint }, number) => ({
         label,
         stroke: PALETTE[scheme][(colour ?? number) % PALETTE[scheme].length]!,
-        width: 2,
+        width: faint ? 1 : 2,
+        ...(faint && { alpha: 0.4 }),
         ...(dashed && { dash: [6, 4] }),
         spanGaps: true,
-        points: { show: lines[number]!.values.length < 40, size: 5 },
+        points: { show: (chart: uPlot) => chart.data[0].length < FEW_POINTS, size: 5 },
         value: (_: uPlot, value: number | null) => decimal(value),
       })),
     ],

@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'react';
 import { useMutation } from 'urql';
-import { problemOf, type Problem } from '../api/problem';
-import { sendFile, type Target } from '../api/send-file';
-import { graphql } from '../gql';
-import type { CreateDatasetInput, CreateDatasetMutation, DatasetFormat } from '../gql/graphql';
-import { DropZone } from '../parts/drop-zone';
-import { bytes, percent } from '../parts/figures';
-import { InputForm, type Entries } from '../parts/input-form';
+import { problemOf, type Problem } from '../../api/problem';
+import { sendFile, type Target } from '../../api/send-file';
+import { graphql } from '../../gql';
+import type { CreateDatasetInput, CreateDatasetMutation, DatasetFormat } from '../../gql/graphql';
+import { DropZone } from '../../parts/drop-zone';
+import { bytes, percent } from '../../parts/figures';
+import { InputForm, type Entries } from '../../parts/input-form';
 import { Validation } from './validation';
 import { FORMAT_FILES, guessFormat, guessName, targetName } from './upload-names';
 
@@ -131,7 +131,7 @@ function FileRow({ file, sending, isKnown, onRemove }: {
       {onRemove && <button type="button" className="quiet" aria-label={`Leave out ${file.name}`} onClick={onRemove}>✕</button>}
       {!isKnown && <p className="fault">This format has no such file.</p>}
       {sending && !sending.fault && (
-        <span className="progress">
+        <span className="sending">
           <progress aria-label={`Upload of ${file.name}`} value={share} />
           <span className="figure">{share === 1 ? '✓ sent' : percent(share, 0)}</span>
         </span>
