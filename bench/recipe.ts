@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectApi, type ApiClient } from '../src/cli/client.js';
-import { readDatasetFolder } from '../src/cli/dataset-folder.js';
-import { readRun, uploadDataset, watchRun } from '../src/cli/demo-steps.js';
+import { findDatasetFolder } from '../src/cli/dataset-folder.js';
+import { uploadDataset } from '../src/cli/operations/datasets.js';
+import { readRun, watchRun } from '../src/cli/operations/runs.js';
 import { displayProgress } from '../src/cli/training-progress.js';
 import { readStartConfig } from '../src/config.js';
 import { startPlatform } from '../src/local/platform.js';
@@ -28,7 +29,8 @@ export async function benchRecipe(args: string[]): Promise<void> {
   const platform = await startPlatform(config, tell);
   try {
     const api = connectApi(platform.url, platform.key);
-    await uploadDataset(api, await readDatasetFolder());
+    const fashion = await findDatasetFolder();
+    await uploadDataset(api, fashion, fashion);
     const runs = [];
     for (const seed of values.seeds.split(',').map(Number))
       runs.push({ seed, ...(await follow(api, operations, seed)) });
@@ -65,7 +67,7 @@ async function follow(api: ApiClient, { defineModel, startTraining }: Recipe, se
     startTraining,
     { seed },
   );
-  const display = displayProgress(run.config.epochs);
+  const display = displayProgress(run.config.epochs, process.stdout);
   for await (const progress of watchRun(api, run.id)) display.show(progress);
   display.close();
   const { evaluation, failure, startedAt, finishedAt, history, precision } = await readRun(api, run.id);
@@ -74,7 +76,7 @@ async function follow(api: ApiClient, { defineModel, startTraining }: Recipe, se
     precision,
     epochs: history.length,
     accuracy: rounded(100 * evaluation.accuracy),
-    minutes: rounded((Date.parse(finishedAt) - Date.parse(startedAt)) / 60_000),
+    minutes: rounded((Date.parse(finishedAt ?? '') - Date.parse(startedAt ?? '')) / 60_000),
   };
 }
 

@@ -1,4 +1,4 @@
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism, homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 
@@ -173,6 +173,36 @@ function givenObjects(env: z.infer<typeof startSchema>): StartConfig['objects'] 
   if (accessKey === undefined || secretKey === undefined)
     throw new ConfigError(['S3_ENDPOINT needs S3_ACCESS_KEY and S3_SECRET_KEY beside it']);
   return { endpoint, accessKey, secretKey };
+}
+
+/** Variables of the command `residual`; `docs/command-line.md` is held against this list by a test. */
+export const clientSchema = z.object({
+  /** The GraphQL endpoint that the command asks. */
+  RESIDUAL_URL: httpUrl.optional(),
+  /** The key that it sends. */
+  RESIDUAL_KEY: z.string().min(1).optional(),
+  /** Where programs keep what a user told them (XDG Base Directory Specification). */
+  XDG_CONFIG_HOME: z.string().optional(),
+});
+
+/** What the command `residual` is told by its environment. */
+export interface ClientConfig {
+  readonly url: string | undefined;
+  readonly key: string | undefined;
+  /** The user's own. */
+  readonly configFolder: string;
+}
+
+/**
+ * Parses the environment of the command `residual`.
+ * @throws ConfigError
+ */
+export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {
+  const env = parse(clientSchema, environment);
+  // The specification has a relative one ignored.
+  const given = env.XDG_CONFIG_HOME !== undefined && path.isAbsolute(env.XDG_CONFIG_HOME) && env.XDG_CONFIG_HOME;
+  const configFolder = path.join(given || path.join(homedir(), '.config'), 'residual');
+  return { url: env.RESIDUAL_URL, key: env.RESIDUAL_KEY, configFolder };
 }
 
 /** A variable set to nothing counts as not set, as in a compose file. */

@@ -1,14 +1,13 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { connectApi, type ApiClient } from './client.js';
-import { readDatasetFolder } from './dataset-folder.js';
-import {
-  defineModel, describeModel, findReadyDataset, findUnfinishedRun, predict, readRun, readSamples, setAlias,
-  startTraining, uploadDataset, watchRun,
-  type Dataset, type FinishedRun,
-} from './demo-steps.js'; // prettier-ignore
+import { findDatasetFolder } from './dataset-folder.js';
 import { inForeground } from './foreground.js';
+import { findDataset, readSamples, uploadDataset, type Dataset } from './operations/datasets.js';
+import { findModel, provideModel, setAlias } from './operations/models.js';
+import { predict } from './operations/predictions.js';
+import { findUnfinishedRun, readRun, startTraining, watchRun, type Run } from './operations/runs.js';
+import { classTable, table } from './tables.js';
 import { displayProgress, duration } from './training-progress.js';
 
 /**
@@ -41,12 +40,14 @@ function readOptions() {
 }
 
 async function provideDataset(api: ApiClient): Promise<Dataset> {
-  const folder = await readDatasetFolder(options.data && path.resolve(options.data));
-  const ready = await findReadyDataset(api, folder.name);
-  const dataset = ready ?? (await uploadDataset(api, folder));
+  const found = await findDatasetFolder(options.data && path.resolve(options.data));
+  const { name, classNames } = found;
+  const latest = await findDataset(api, name);
+  const isReady = latest?.status === 'READY';
+  const dataset = isReady ? latest : await uploadDataset(api, { name, classNames }, found);
   const { height, width, channels } = shapeOf(dataset);
   say(
-    `Data set ${nameOf(dataset)} ${ready ? 'is there already' : 'uploaded and validated'}: ` +
+    `Data set ${nameOf(dataset)} ${isReady ? 'is there already' : 'uploaded and validated'}: ` +
       `${dataset.trainSize} images to train on, ${dataset.testSize} to test on, ` +
       `${channels}x${height}x${width}, ${dataset.classNames.length} classes.`,
   );
@@ -60,17 +61,19 @@ function shapeOf({ imageShape }: Dataset) {
   return imageShape;
 }
 
-async function provideModel(api: ApiClient, dataset: Dataset): Promise<string> {
+async function define(api: ApiClient, dataset: Dataset): Promise<string> {
   const name = `${dataset.name}-${PRESET.toLowerCase()}`;
   const { classNames } = dataset;
-  const isNew = await defineModel(api, { name, preset: PRESET, inputShape: shapeOf(dataset), classNames });
-  const { depth, parameters } = await describeModel(api, name);
+  const isNew = await provideModel(api, { name, preset: PRESET, inputShape: shapeOf(dataset), classNames });
+  const model = await findModel(api, name);
+  if (model === null) throw new Error(`there is no model ${name} although it was defined`);
+  const { depth, parameters } = model.architecture;
   const what = `${PRESET}, ${depth} layers, ${parameters.toLocaleString('en')} parameters`;
   say(`Model ${name} ${isNew ? 'defined' : 'is there already'}: ${what}.`);
   return name;
 }
 
-async function train(api: ApiClient, model: string, dataset: Dataset): Promise<FinishedRun> {
+async function train(api: ApiClient, model: string, dataset: Dataset): Promise<Run> {
   const input = { ...TRAINING, model, dataset: nameOf(dataset) };
   const unfinished = await findUnfinishedRun(api, model, TAG);
   if (unfinished !== null) say('Training: going on with the run that was interrupted.');
@@ -93,8 +96,8 @@ function start(api: ApiClient, input: Record<string, unknown>, precision: string
   return startTraining(api, { ...input, precision });
 }
 
-async function follow(api: ApiClient, id: string): Promise<FinishedRun> {
-  const display = displayProgress(EPOCHS);
+async function follow(api: ApiClient, id: string): Promise<Run> {
+  const display = displayProgress(EPOCHS, process.stdout);
   try {
     for await (const run of watchRun(api, id)) display.show(run);
   } finally {
@@ -103,15 +106,8 @@ async function follow(api: ApiClient, id: string): Promise<FinishedRun> {
   return readRun(api, id);
 }
 
-function classTable(classes: NonNullable<FinishedRun['evaluation']>['perClass']): string {
-  const table = new Table({ head: ['class', 'precision', 'recall', 'F1', 'images'], style: PLAIN });
-  for (const { className, precision, recall, f1, support } of classes)
-    table.push([className, precision.toFixed(3), recall.toFixed(3), f1.toFixed(3), support]);
-  return table.toString();
-}
-
 /** @returns what to predict with: a reference that stays while versions come */
-async function release(api: ApiClient, model: string, { version }: FinishedRun): Promise<string> {
+async function release(api: ApiClient, model: string, { version }: Run): Promise<string> {
   if (version === null) throw new Error('the run has no version although it succeeded');
   await setAlias(api, model, ALIAS, version.version);
   const reference = `${model}@${ALIAS}`;
@@ -125,26 +121,24 @@ async function showPredictions(api: ApiClient, model: string, dataset: Dataset):
   const first = await predict(api, model, images);
   // The first request of all loads the model; from then on it is in memory.
   const { latencyMs, predictions } = await predict(api, model, images);
-  const table = new Table({ head: ['label', 'prediction', 'probability'], style: PLAIN });
-  for (const [i, { className }] of samples.entries()) {
+  const rows = samples.map(({ className }, i) => {
     const best = predictions[i]?.top[0];
-    table.push([className, best?.className ?? '', best?.probability.toFixed(4) ?? '']);
-  }
+    return [className, best?.className ?? '', best?.probability.toFixed(4) ?? ''];
+  });
   const times = `${latencyMs.toFixed(1)} ms, the first time ${first.latencyMs.toFixed(1)} ms with the model to load`;
   say(`Predictions for ${samples.length} test images, in ${times}:`);
-  say(table.toString());
+  say(table(['label', 'prediction', 'probability'], rows));
   return latencyMs;
 }
 
-const PLAIN = { head: [], border: [], compact: true };
+const trainSeconds = ({ startedAt, finishedAt }: Run) =>
+  (Date.parse(finishedAt ?? '') - Date.parse(startedAt ?? '')) / 1_000;
 
-const trainSeconds = (run: FinishedRun) => (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1_000;
-
-function imagesPerSecond({ history }: FinishedRun): number {
+function imagesPerSecond({ history }: Run): number {
   return history.reduce((sum, epoch) => sum + epoch.imagesPerSecond, 0) / history.length;
 }
 
-function summaryOf(run: FinishedRun, predictMs: number) {
+function summaryOf(run: Run, predictMs: number) {
   return {
     accuracy: run.evaluation?.accuracy,
     trainSeconds: Number(trainSeconds(run).toFixed(1)),
@@ -174,7 +168,7 @@ await inForeground(async ({ url, key, logs }) => {
   say(`The API answers at ${url}; what its processes say is in ${logs}.\n`);
   const api = connectApi(url, key);
   const dataset = await provideDataset(api);
-  const model = await provideModel(api, dataset);
+  const model = await define(api, dataset);
   const run = await train(api, model, dataset);
   const reference = await release(api, model, run);
   const predictMs = await showPredictions(api, reference, dataset);

@@ -27,6 +27,14 @@ export async function inForeground(work: (platform: Platform) => Promise<'stay' 
   process.exit(exitCode);
 }
 
+/** Stays, once it has said in a line where the API is and the key to it. @param word before them */
+export function stayUp(word = ''): Promise<never> {
+  return inForeground(async ({ url, key }) => {
+    process.stdout.write(`${word}${JSON.stringify({ url, key })}\n`);
+    return 'stay';
+  });
+}
+
 /** From a terminal Ctrl-C comes twice, once through npm; a second signal is one that comes after this. */
 const REPEATED_WITHIN_MS = 1_000;
 

@@ -18,12 +18,13 @@ export interface ProgressDisplay {
 const LINE_EVERY_MS = 5_000;
 
 /** A bar that moves on a terminal, else a line every five seconds. */
-export function displayProgress(epochs: number): ProgressDisplay {
-  return process.stdout.isTTY ? bar(epochs) : lines(epochs);
+export function displayProgress(epochs: number, output: NodeJS.WriteStream): ProgressDisplay {
+  return output.isTTY ? bar(epochs, output) : lines(epochs, output);
 }
 
-function bar(epochs: number): ProgressDisplay {
-  const single = new SingleBar({ format: '  {bar} {percentage}% | {words}', hideCursor: true, barsize: 24 });
+function bar(epochs: number, stream: NodeJS.WriteStream): ProgressDisplay {
+  const format = '  {bar} {percentage}% | {words}';
+  const single = new SingleBar({ format, stream, hideCursor: true, barsize: 24 });
   let started = false;
   return {
     show(run) {
@@ -36,7 +37,7 @@ function bar(epochs: number): ProgressDisplay {
   };
 }
 
-function lines(epochs: number): ProgressDisplay {
+function lines(epochs: number, output: NodeJS.WriteStream): ProgressDisplay {
   let lastAt = -Infinity;
   return {
     show(run) {
@@ -44,7 +45,7 @@ function lines(epochs: number): ProgressDisplay {
       if (now - lastAt < LINE_EVERY_MS && run.status === 'RUNNING') return;
       lastAt = now;
       const percentage = Math.floor((100 * run.step) / run.totalSteps);
-      process.stdout.write(`  ${`${percentage}%`.padStart(4)} | ${words(run, epochs)}\n`);
+      output.write(`  ${`${percentage}%`.padStart(4)} | ${words(run, epochs)}\n`);
     },
     close: () => undefined,
   };

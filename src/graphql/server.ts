@@ -14,6 +14,7 @@ import { badInput, tooLarge } from '../errors.js';
 import { registerOpenInference } from '../open-inference/routes.js';
 import { createContext, type Context, type Services } from './context.js';
 import { registerDashboard } from './dashboard.js';
+import { firstDocument } from './first-document.js';
 import { MAX_TOKENS, limitOperations } from './limits.js';
 import { createErrorMask } from './mask-error.js';
 import { observeHttp, type Observers } from './observe.js';
@@ -110,21 +111,9 @@ function landingPage() {
     embed: { endpointIsEditable: false, runTelemetry: false, initialState: { pollForSchemaUpdates: false } },
     includeCookies: false,
     headers: { authorization: '' },
-    document: FIRST_DOCUMENT,
+    document: firstDocument(),
   });
 }
-
-const FIRST_DOCUMENT = `# Write your key into the header below: authorization: Bearer KEY
-query Models {
-  models(first: 10) {
-    nodes {
-      name
-      architecture { preset depth parameters }
-      versions(first: 1) { nodes { version evaluation { accuracy } cached } }
-    }
-  }
-}
-`;
 
 function contextOf(services: Services): ApolloFastifyContextFunction<Context> {
   return async (request, reply) => {

@@ -75,6 +75,7 @@ describe('a run', () => {
     expect(await button(page, 'Pause').isDisabled()).toBe(true);
     await button(page, 'Resume').click();
     await status(page).getByText('running').waitFor();
+    expect(await button(page, 'Pause').isDisabled()).toBe(false);
     page.once('dialog', (dialog) => void dialog.accept());
     await button(page, 'Cancel').click();
     await status(page).getByText('cancelled').waitFor();

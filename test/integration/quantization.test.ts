@@ -117,7 +117,7 @@ test('a network in eight bits has no class activation map: explain is refused wi
   expect((await asked('tiny:1')).data.predict.predictions[0].explanation).toEqual(expect.any(String));
 });
 
-test('until a newer version is quantised, a bare name and latest mean in eight bits the newest that is; the newer by its number is refused', async () => {
+test('until a newer version is quantised, name#int8 and latest#int8 are the newest that is; the newer by number is refused', async () => {
   const { images } = await pictures(1);
   const quantized = (await predict('tiny#int8', images)).data.predict.modelVersion.version;
   const version = await trainAnother();

@@ -70,14 +70,14 @@ export function LineChart({
   );
 }
 
-/** By the 24-hour clock. */
-const TIMES = (_: uPlot, ticks: number[]) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString('en-GB'));
 const CHARACTER_PX = 6.6;
 
 /** Beside the axis, for the longest of its labels. */
 const tickSpace = (_: uPlot, labels: string[] | null) =>
   22 + CHARACTER_PX * Math.max(3, ...(labels ?? []).map(({ length }) => length));
 
+/** By the 24-hour clock. */
+const TIMES = (_: uPlot, ticks: number[]) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString('en-GB'));
 const tickLabel = (tick: number | null) => (tick == null ? '' : decimal(tick));
 
 const summary = (lines: readonly Line[]): string =>

@@ -35,7 +35,8 @@ export function Controls({ run: { id, status } }: { run: RunState }) {
   const [cancelling, cancel] = useMutation(CANCEL);
   const [asked, setAsked] = useState<{ wish: Wish; of: RunStatus }>();
   // What was asked for has come, or something else has.
-  const wish = asked?.of === status ? asked.wish : undefined;
+  if (asked && asked.of !== status) setAsked(undefined);
+  const wish = asked?.wish;
   const busy = pausing.fetching || resuming.fetching || cancelling.fetching;
   const problem = problemOf(pausing.error ?? resuming.error ?? cancelling.error);
 

@@ -1,0 +1,90 @@
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Unreachable, type ApiClient } from './client.js';
+import { readRun, watchRun, type Run } from './operations/runs.js';
+import type { Session } from './session.js';
+import { classTable, four } from './tables.js';
+import { displayProgress, type ProgressDisplay } from './training-progress.js';
+
+/** Ctrl-C: the command ends, the run does not. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  constructor(id: string) {
+    super(`the run goes on; "npx residual watch ${id}" comes back to it, "npx residual cancel ${id}" ends it`);
+  }
+}
+
+/** A run that came to another end than it was started for. */
+export class RunNotSucceeded extends Error {
+  override readonly name = 'RunNotSucceeded';
+  constructor({ id, status, failure }: Run) {
+    super(`the run ${id} is ${status}${failure === null ? '' : `: ${failure}`}`);
+  }
+}
+
+/**
+ * Shows the run until it is over, then what came of it.
+ * @throws Interrupted, RunNotSucceeded
+ */
+export async function followRun(session: Session, id: string, options: { plot?: string }): Promise<void> {
+  await untilOver(session, id);
+  const run = await readRun(session.api, id);
+  if (options.plot !== undefined) await plotRun(session, run, options.plot);
+  session.result(run, describeEnd(run));
+  if (run.status !== 'SUCCEEDED') throw new RunNotSucceeded(run);
+}
+
+async function untilOver({ api, note }: Session, id: string): Promise<void> {
+  const { config } = await readRun(api, id);
+  const display = displayProgress(config.epochs, process.stderr);
+  const leaving = new AbortController();
+  let interrupt: () => void = () => undefined;
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt = () => reject(new Interrupted(id));
+    process.on('SIGINT', interrupt);
+  });
+  try {
+    await Promise.race([show(api, id, display, leaving.signal), interrupted]);
+  } catch (error) {
+    display.close();
+    if (error instanceof Unreachable) note(`The run is the server's: "npx residual watch ${id}" comes back to it.`);
+    throw error;
+  } finally {
+    process.off('SIGINT', interrupt);
+    leaving.abort();
+    display.close();
+  }
+}
+
+const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
+const AGAIN_AFTER_MS = 1_000;
+
+/** A server that is stopped ends the subscription; the next one goes on with it. */
+async function show(api: ApiClient, id: string, display: ProgressDisplay, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    for await (const run of watchRun(api, id)) {
+      display.show(run);
+      if (ENDS.includes(run.status)) return;
+    }
+    await sleep(AGAIN_AFTER_MS, undefined, { signal });
+  }
+}
+
+async function plotRun({ note }: Session, run: Run, file: string): Promise<void> {
+  if (run.history.length === 0) return note(`There is nothing to draw: ${run.status} before the first epoch was over.`);
+  // No other command loads what draws.
+  const { plotHistory } = await import('./plot-history.js');
+  await writeFile(file, plotHistory(`${run.model.name}, run ${run.number}`, run.history));
+  note(`Accuracy and loss over ${run.history.length} epochs: ${file}`);
+}
+
+function describeEnd(run: Run): string {
+  const { evaluation, version, model } = run;
+  if (run.status !== 'SUCCEEDED' || evaluation === null) return `Run ${run.number} of ${model.name}: ${run.status}.`;
+  const by = `${run.engine}, ${run.precision}`;
+  return [
+    `Run ${run.number} (${by}) is version ${version?.version} of ${model.name}.`,
+    `Evaluation on the test split: accuracy ${four(evaluation.accuracy)}, loss ${four(evaluation.loss)}.`,
+    classTable(evaluation.perClass),
+  ].join('\n');
+}
