@@ -9,9 +9,9 @@ import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
 import { usePoll } from '../parts/use-poll';
-import { ClassBalance } from './class-balance';
-import { Problems } from './problems';
-import { Samples } from './samples';
+import { ClassBalance } from './dataset/class-balance';
+import { Problems } from './dataset/problems';
+import { Samples } from './dataset/samples';
 
 const DATASET = graphql(`
   query Dataset($name: String!, $version: Int) {

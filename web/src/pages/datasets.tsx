@@ -9,7 +9,7 @@ import { Pager, usePageArguments } from '../parts/pager';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
 import { usePoll } from '../parts/use-poll';
-import { Upload } from './upload';
+import { Upload } from './datasets/upload';
 
 const DATASETS = graphql(`
   query Datasets($first: Int, $after: String, $last: Int, $before: String) {

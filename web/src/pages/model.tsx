@@ -10,9 +10,10 @@ import { NewestOf } from '../parts/newest-of';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
+import { Wide } from '../parts/wide';
 import { usePoll } from '../parts/use-poll';
-import { ServingForm } from './serving-form';
-import { Versions } from './versions';
+import { ServingForm } from './model/serving-form';
+import { Versions } from './model/versions';
 
 const MODEL = graphql(`
   query Model($name: String!) {
@@ -159,7 +160,7 @@ function Runs({ model: { name, runs } }: { model: ModelParts }) {
       <h2>Runs</h2>
       {runs.totalCount === 0 && <p>None yet. <Link to={`/runs/new?model=${name}`}>Start one</Link></p>}
       {runs.totalCount > 0 && (
-        <div className="wide" tabIndex={0} role="region" aria-label="The newest runs">
+        <Wide label="The newest runs">
           <table>
             <thead>
               <tr>
@@ -181,7 +182,7 @@ function Runs({ model: { name, runs } }: { model: ModelParts }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Wide>
       )}
       <NewestOf all={runs} />
     </section>

@@ -8,9 +8,9 @@ import { ArchitectureSummary } from '../parts/architecture-summary';
 import { InputForm, readEntries, type Entries } from '../parts/input-form';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
-import { ClassNamesOf } from './class-names-of';
-import { presetEntries, presetPlaceholders, usePresets, type Presets } from './presets';
-import { useSettled } from './use-settled';
+import { ClassNamesOf } from './new-model/class-names-of';
+import { presetEntries, presetPlaceholders, usePresets, type Presets } from './new-model/presets';
+import { useSettled } from './new-model/use-settled';
 
 const PREVIEW = graphql(`
   query PreviewArchitecture(
@@ -44,6 +44,8 @@ const GROUPS = [
   { title: 'Network', fields: ['architecture'] },
 ];
 const FIRST: Entries = { preset: 'RESNET20' };
+/** Inside the groups, whatever else there is. */
+const ORDER = ['block', 'stem', 'stages', 'shortcut', 'kind', 'blocks', 'height', 'width', 'channels', 'stride'];
 /** Of the preview, until there are names. */
 const CLASSES = 10;
 const PAUSE_MS = 250;
@@ -80,6 +82,7 @@ function Definition({ presets }: { presets: Presets }) {
       <InputForm
         input="DefineModelInput"
         groups={GROUPS}
+      first={ORDER}
         entries={entries}
         onEntries={change}
         placeholders={presetPlaceholders(entries, presets)}

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { startTransition, useOptimistic, useState } from 'react';
 import { useSearchParams } from 'react-router';
 import { useClient } from 'urql';
 import { problemOf, type Problem } from '../api/problem';
@@ -16,10 +16,10 @@ import {
   useServableModels,
   versionOf,
   type Choice,
-} from './model-choice';
-import { PredictionCard, PredictionGrid } from './prediction-results';
-import { base64Of, readShot, type Shot } from './shots';
-import { TestSamples } from './test-samples';
+} from './predict/model-choice';
+import { PredictionCard, PredictionGrid } from './predict/prediction-results';
+import { base64Of, readShot, type Shot } from './predict/shots';
+import { TestSamples } from './predict/test-samples';
 
 const PREDICT = graphql(`
   query Predict($input: PredictInput!) {
@@ -50,13 +50,17 @@ const PREDICT = graphql(`
 export function Predict() {
   const { names, problem } = useServableModels();
   const [params, setParams] = useSearchParams();
-  const choice: Choice = {
+  // The address follows in a transition of the router's, for which a checkbox cannot wait.
+  const [choice, show] = useOptimistic<Choice>({
     model: params.get('model') ?? names?.[0] ?? '',
     ref: params.get('ref') ?? '',
     int8: params.has('int8'),
-  };
-  const choose = ({ model, ref, int8 }: Choice) =>
-    setParams((old) => addressOf(old, { model, ref, int8: int8 ? '1' : '' }), { replace: true });
+  });
+  const choose = (next: Choice) =>
+    startTransition(() => {
+      show(next);
+      setParams((old) => addressOf(old, { ...next, int8: next.int8 ? '1' : '' }), { replace: true });
+    });
   return (
     <Page title="Predict">
       {!names && !problem && <p className="hint">Loading …</p>}

@@ -10,7 +10,7 @@ import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
 import { usePoll } from '../parts/use-poll';
-import { changes, keepSample, type ServingSample } from './serving-samples';
+import { changes, keepSample, type ServingSample } from './serving/samples';
 
 const SERVING = graphql(`
   query Serving {

@@ -4,6 +4,7 @@ import type { ArchitecturePartsFragment } from '../gql/graphql';
 import { shapeOf } from './architecture';
 import { ArchitectureDiagram } from './architecture-diagram';
 import { bytes, count } from './figures';
+import { Wide } from './wide';
 
 graphql(`
   fragment ArchitectureParts on Architecture {
@@ -48,7 +49,7 @@ function Layers({ layers }: { layers: ArchitecturePartsFragment['layers'] }) {
     <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>All {layers.length} layers</summary>
       {isOpen && (
-        <div className="wide scroll" tabIndex={0} role="region" aria-label="Layers">
+        <Wide label="Layers" tall>
           <table>
             <thead>
               <tr>
@@ -66,7 +67,7 @@ function Layers({ layers }: { layers: ArchitecturePartsFragment['layers'] }) {
             </tbody>
           </table>
           {layers.length > LISTED && <p className="hint">… and {layers.length - LISTED} more</p>}
-        </div>
+        </Wide>
       )}
     </details>
   );

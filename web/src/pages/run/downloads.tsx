@@ -1,22 +1,9 @@
-import { useState } from 'react';
 import { Link } from 'react-router';
-import { useClient } from 'urql';
-import { problemOf, type Problem } from '../../api/problem';
-import { graphql } from '../../gql';
 import type { RunEvaluationQuery } from '../../gql/graphql';
 import { bytes } from '../../parts/figures';
 import { ProblemNote } from '../../parts/problem-note';
+import { useDownload } from '../../parts/use-download';
 import { Wide } from '../../parts/wide';
-
-const DOWNLOAD = graphql(`
-  query Download($model: String!, $ref: String!) {
-    model(name: $model) {
-      version(ref: $ref) {
-        artifacts { id downloadUrl }
-      }
-    }
-  }
-`);
 
 type Version = NonNullable<NonNullable<RunEvaluationQuery['run']>['version']>;
 
@@ -29,7 +16,7 @@ const MEANINGS: Readonly<Record<Version['artifacts'][number]['kind'], string>> =
 
 /** What a version's network can be taken along as. */
 export function Downloads({ version }: { version: Version }) {
-  const { problem, download } = useDownload(version);
+  const { problem, download } = useDownload(version.model.name, version.version);
   return (
     <section className="card">
       <h2>Published as <Link to={`/models/${version.model.name}`}>{version.model.name}</Link>, version {version.version}</h2>
@@ -60,18 +47,4 @@ export function Downloads({ version }: { version: Version }) {
       <ProblemNote problem={problem} />
     </section>
   );
-}
-
-/** Addresses work for 15 minutes, so each is asked for when it is wanted. */
-function useDownload({ model, version }: Version) {
-  const client = useClient();
-  const [problem, setProblem] = useState<Problem>();
-  async function download(id: string) {
-    const variables = { model: model.name, ref: String(version) };
-    const { data, error } = await client.query(DOWNLOAD, variables, { requestPolicy: 'network-only' });
-    setProblem(problemOf(error));
-    const url = data?.model?.version?.artifacts.find((artifact) => artifact.id === id)?.downloadUrl;
-    if (url !== undefined) location.assign(url);
-  }
-  return { problem, download };
 }

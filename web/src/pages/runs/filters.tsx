@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent, useState } from 'react';
+import { startTransition, useEffect, useEffectEvent, useOptimistic, useState } from 'react';
 import { changed, ORDERS, STATUSES } from './filter';
 
 interface FiltersProps {
@@ -7,9 +7,16 @@ interface FiltersProps {
 }
 
 /** Which runs are shown and in which order: all of it in the page's address. */
-export function Filters({ address, setAddress }: FiltersProps) {
+export function Filters({ address: given, setAddress }: FiltersProps) {
+  // The router changes it in a transition, for which a checkbox cannot wait.
+  const [address, show] = useOptimistic(given);
   const chosen = address.getAll('status');
-  const set = (name: string, ...values: string[]) => setAddress(changed(address, name, values));
+  const set = (name: string, ...values: string[]) =>
+    startTransition(() => {
+      const next = changed(address, name, values);
+      show(next);
+      setAddress(next);
+    });
   return (
     <form className="filters" role="search" aria-label="Runs" onSubmit={(event) => event.preventDefault()}>
       <fieldset>

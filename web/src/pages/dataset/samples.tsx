@@ -1,9 +1,9 @@
 import { useState } from 'react';
 import { useQuery } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import type { Split } from '../gql/graphql';
-import { ProblemNote } from '../parts/problem-note';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import type { Split } from '../../gql/graphql';
+import { ProblemNote } from '../../parts/problem-note';
 
 const SAMPLES = graphql(`
   query Samples($name: String!, $version: Int!, $split: Split!, $seed: Int!) {

@@ -1,4 +1,4 @@
-import type { ServingQuery } from '../gql/graphql';
+import type { ServingQuery } from '../../gql/graphql';
 
 /** What the page saw of the server at one moment. */
 export interface ServingSample {

@@ -1,6 +1,6 @@
 import { useId } from 'react';
 import { useQuery } from 'urql';
-import { graphql } from '../gql';
+import { graphql } from '../../gql';
 
 const CLASSES = graphql(`
   query DatasetClasses {

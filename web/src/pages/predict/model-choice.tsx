@@ -1,10 +1,10 @@
 import { useId } from 'react';
 import { Link } from 'react-router';
 import { useQuery } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import type { ServableModelQuery } from '../gql/graphql';
-import { ProblemNote } from '../parts/problem-note';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import type { ServableModelQuery } from '../../gql/graphql';
+import { ProblemNote } from '../../parts/problem-note';
 
 const MODELS = graphql(`
   query ServableModels {

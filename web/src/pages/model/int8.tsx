@@ -1,11 +1,11 @@
 import { useId, useState } from 'react';
 import { useMutation } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import type { VersionPartsFragment } from '../gql/graphql';
-import { percent } from '../parts/figures';
-import { ProblemNote } from '../parts/problem-note';
-import { Status } from '../parts/status';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import type { VersionPartsFragment } from '../../gql/graphql';
+import { percent } from '../../parts/figures';
+import { ProblemNote } from '../../parts/problem-note';
+import { Status } from '../../parts/status';
 
 const QUANTIZE = graphql(`
   mutation QuantizeVersion($model: String!, $version: Int!, $dataset: String) {

@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'react';
 import { useMutation } from 'urql';
-import { problemOf, type Problem } from '../api/problem';
-import { sendFile, type Target } from '../api/send-file';
-import { graphql } from '../gql';
-import type { CreateDatasetInput, CreateDatasetMutation, DatasetFormat } from '../gql/graphql';
-import { DropZone } from '../parts/drop-zone';
-import { bytes, percent } from '../parts/figures';
-import { InputForm, type Entries } from '../parts/input-form';
+import { problemOf, type Problem } from '../../api/problem';
+import { sendFile, type Target } from '../../api/send-file';
+import { graphql } from '../../gql';
+import type { CreateDatasetInput, CreateDatasetMutation, DatasetFormat } from '../../gql/graphql';
+import { DropZone } from '../../parts/drop-zone';
+import { bytes, percent } from '../../parts/figures';
+import { InputForm, type Entries } from '../../parts/input-form';
 import { Validation } from './validation';
 import { FORMAT_FILES, guessFormat, guessName, targetName } from './upload-names';
 

@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import { count, percent } from '../parts/figures';
+import { count, percent } from '../../parts/figures';
 
 /** A list of a thousand classes is opened when it is wanted. */
 const SHOWN = 20;

@@ -1,8 +1,8 @@
 import { useId, useState } from 'react';
 import { useQuery } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import { ProblemNote } from '../parts/problem-note';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import { ProblemNote } from '../../parts/problem-note';
 import type { Shot } from './shots';
 
 const READY = graphql(`

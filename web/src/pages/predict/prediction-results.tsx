@@ -1,4 +1,4 @@
-import { percent } from '../parts/figures';
+import { percent } from '../../parts/figures';
 import type { Shot } from './shots';
 
 interface Score {

@@ -1,4 +1,4 @@
-import type { DatasetFormat } from '../gql/graphql';
+import type { DatasetFormat } from '../../gql/graphql';
 
 /** Which of a format's files a file on the user's disk is: the name that it is uploaded by, or undefined. */
 const TARGETS: Record<DatasetFormat, (name: string) => string | undefined> = {

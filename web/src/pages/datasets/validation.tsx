@@ -1,13 +1,13 @@
 import { useEffect, useEffectEvent } from 'react';
 import { Link } from 'react-router';
 import { useQuery } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import { count } from '../parts/figures';
-import { ProblemNote } from '../parts/problem-note';
-import { Status } from '../parts/status';
-import { usePoll } from '../parts/use-poll';
-import { Problems } from './problems';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import { count } from '../../parts/figures';
+import { ProblemNote } from '../../parts/problem-note';
+import { Status } from '../../parts/status';
+import { usePoll } from '../../parts/use-poll';
+import { Problems } from '../dataset/problems';
 
 const VALIDATION = graphql(`
   query DatasetValidation($name: String!, $version: Int!) {

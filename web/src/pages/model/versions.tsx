@@ -1,13 +1,14 @@
 import { useState, type FormEvent } from 'react';
 import { Link } from 'react-router';
 import { useMutation } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import type { VersionPartsFragment } from '../gql/graphql';
-import { ConfirmButton } from '../parts/confirm-button';
-import { age, bytes, percent } from '../parts/figures';
-import { NewestOf } from '../parts/newest-of';
-import { ProblemNote } from '../parts/problem-note';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import type { VersionPartsFragment } from '../../gql/graphql';
+import { ConfirmButton } from '../../parts/confirm-button';
+import { age, bytes, percent } from '../../parts/figures';
+import { NewestOf } from '../../parts/newest-of';
+import { ProblemNote } from '../../parts/problem-note';
+import { useDownload } from '../../parts/use-download';
 import { Int8 } from './int8';
 
 graphql(`
@@ -28,7 +29,6 @@ graphql(`
       id
       kind
       bytes
-      downloadUrl
     }
     quantization {
       status
@@ -134,7 +134,7 @@ function Version({ model, version: of, offered, actions, onChange }: {
         )}
       </div>
       <Aliases version={of} offered={offered} actions={actions} />
-      <Downloads version={of} />
+      <Downloads model={model} version={of} />
       <Int8 model={model} version={of} onChange={onChange} />
     </>
   );
@@ -169,17 +169,21 @@ function Aliases({ version: { version, aliases }, offered, actions }: {
   );
 }
 
-function Downloads({ version: { version, artifacts } }: { version: VersionPartsFragment }) {
+function Downloads({ model, version: { version, artifacts } }: { model: string; version: VersionPartsFragment }) {
+  const { problem, download } = useDownload(model, version);
   return (
-    <ul className="chips" aria-label={`Files of version ${version}`}>
-      {artifacts.map(({ id, kind, bytes: size, downloadUrl }) => (
-        <li key={id}>
-          <a className="chip" href={downloadUrl} download>
-            ↓ {kind.replaceAll('_', ' ')} <small>{bytes(size)}</small>
-          </a>
-        </li>
-      ))}
-    </ul>
+    <>
+      <ul className="chips" aria-label={`Files of version ${version}`}>
+        {artifacts.map(({ id, kind, bytes: size }) => (
+          <li key={id}>
+            <button type="button" className="chip" onClick={() => void download(id)}>
+              <span aria-hidden="true">↓</span> {kind.replaceAll('_', ' ')} <small>{bytes(size)}</small>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <ProblemNote problem={problem} />
+    </>
   );
 }
 

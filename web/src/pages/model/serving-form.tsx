@@ -1,9 +1,9 @@
 import { useState } from 'react';
 import { useMutation } from 'urql';
-import { problemOf } from '../api/problem';
-import { graphql } from '../gql';
-import type { ServingSettings, ServingSettingsInput } from '../gql/graphql';
-import { InputForm, type Entries } from '../parts/input-form';
+import { problemOf } from '../../api/problem';
+import { graphql } from '../../gql';
+import type { ServingSettings, ServingSettingsInput } from '../../gql/graphql';
+import { InputForm, type Entries } from '../../parts/input-form';
 
 const CONFIGURE = graphql(`
   mutation ConfigureServing($model: String!, $input: ServingSettingsInput!) {
