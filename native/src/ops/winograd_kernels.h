@@ -1,9 +1,9 @@
-// The inner loops of Winograd's convolution F(2x2, 3x3): see winograd.h for the algorithm. One source (winograd_kernels.inl)
-// compiled for AVX-512 with and without bfloat16 arithmetic.
+// The inner loops of Winograd's convolutions F(2x2, 3x3) and F(4x4, 3x3): see winograd.h for the algorithm. One source
+// (winograd_kernels.inl) compiled for AVX-512 with and without bfloat16 arithmetic.
 //
-// An activation's tiles are numbered (image, row, column); tile (r, c) makes the outputs at rows 2r, 2r + 1 and columns
-// 2c, 2c + 1 out of the inputs at rows 2r - 1 .. 2r + 2 and columns 2c - 1 .. 2c + 2. What a tile is transformed into are 16
-// values per channel, kept in 16 planes: plane p has one row per tile, or per two, and one word per column.
+// An activation's tiles of m by m outputs are numbered (image, row, column); tile (r, c) makes the outputs from row mr and
+// column mc on out of m + 2 rows and columns of inputs, from row mr - 1 and column mc - 1 on. What a tile is transformed into
+// are (m + 2)^2 values per channel, kept in as many planes: plane p has one row per tile, or per two, and one word per column.
 // A word is what one lane of a multiplication takes: a float32, or two bfloat16 that lie beside each other in the sum:
 // two channels of a tile, or one channel of two tiles.
 #pragma once
@@ -14,7 +14,6 @@
 namespace residual {
 
 using Word = uint32_t;
-constexpr int64_t kWinogradPlanes = 16;
 /// Columns of a panel of weights, except for the last, which may have half as many.
 constexpr int64_t kPanel = 32;
 
@@ -49,7 +48,7 @@ struct OutputArguments {
 /// Plane by plane: product (rows, columns) = or += a (rows, depth) * b (depth, columns).
 struct MultiplyArguments {
   DataType type;
-  int64_t rows, columns, depth;  // depth in words; rows: `product` and `a` are touched up to the next multiple of 8
+  int64_t planes, rows, columns, depth;  // depth in words; rows: `product` and `a` are touched up to the next multiple of 8
   const Word* a;
   int64_t aPlaneStride, aRowStride, aDepthStride;
   /// Row-major, or in panels one after another, each row-major; a panel is at most kPanel columns wide.
@@ -61,8 +60,9 @@ struct MultiplyArguments {
   bool accumulate;
 };
 
-/// Weights (O, I, 3, 3) into 16 planes of panels: a matrix (depth I, columns O), or, `backward`, of the weights turned by
-/// half a turn (depth O, columns I). The depth from `first` to `end`, in channels.
+/// Weights (O, I, 3, 3) into planes of panels: a matrix (depth I, columns O), or, `backward`, of the weights turned by half
+/// a turn (depth O, columns I). Of the columns and the depth those from `first` to `end`, in channels; the planes begin with
+/// `firstColumn`, and at depth 0.
 struct WeightArguments {
   DataType type;
   const float* weights;
@@ -70,11 +70,11 @@ struct WeightArguments {
   bool backward;
   Word* planes;
   int64_t planeStride;
-  int64_t first, end;
+  int64_t firstColumn, endColumn, firstDepth, endDepth;
 };
 
 /// gradient (O, I, 3, 3), output channels [firstOutput, endOutput) and inputs [firstInput, endInput): the inverse transform
-/// of the sum of `parts` times 16 planes (I, O of the planes).
+/// of the sum of `parts` times the planes (I, O of the planes).
 struct WeightGradientArguments {
   const float* planes;
   int64_t parts, partStride, planeStride, rowStride;
@@ -84,7 +84,10 @@ struct WeightGradientArguments {
   int64_t firstInput, endInput;
 };
 
+/// For one size of tile.
 struct WinogradKernels {
+  /// On each side of a tile.
+  int64_t outputs;
   /// Of an input; bfloat16: words of two channels.
   void (*transformInput)(const TransformArguments&);
   /// The same, with a row for each two tiles in bfloat16: words of two tiles.
@@ -95,9 +98,11 @@ struct WinogradKernels {
   void (*multiply)(const MultiplyArguments&);
   void (*transformWeights)(const WeightArguments&);
   void (*weightGradient)(const WeightGradientArguments&);
+
+  int64_t planes() const { return (outputs + 2) * (outputs + 2); }
 };
 
-/// Null where there are none for this element type on this CPU.
-const WinogradKernels* winogradKernels(DataType type);
+/// For tiles of `outputs` (2 or 4) on each side. Null where there are none for this element type on this CPU.
+const WinogradKernels* winogradKernels(DataType type, int64_t outputs = 2);
 
 }  // namespace residual

@@ -5,7 +5,6 @@ namespace {
 
 #include "vectors.inl"
 
-constexpr int64_t kPlanes = kWinogradPlanes;
 /// Of a register block of the multiplication.
 constexpr int64_t kBlockRows = 8;
 
@@ -63,9 +62,9 @@ RESIDUAL_INLINE void storeWords(Word* words, bfloat16, Floats first, Floats seco
 
 /// Calls `segment(image, tileRow, firstColumn, endColumn, tile)` for each stretch of a tile row among the tiles; `tile`
 /// counts from the first.
-template <class Segment>
+template <int64_t kOutputs, class Segment>
 RESIDUAL_INLINE void forSegments(const Tiles& tiles, Segment segment) {
-  const int64_t columns = (tiles.width + 1) / 2, rows = (tiles.height + 1) / 2;
+  const int64_t columns = (tiles.width + kOutputs - 1) / kOutputs, rows = (tiles.height + kOutputs - 1) / kOutputs;
   int64_t column = tiles.firstTile % columns, row = tiles.firstTile / columns;
   for (int64_t tile = tiles.firstTile; tile < tiles.endTile; column = 0, ++row) {
     const int64_t end = least(columns, column + tiles.endTile - tile);
@@ -73,6 +72,108 @@ RESIDUAL_INLINE void forSegments(const Tiles& tiles, Segment segment) {
     tile += end - column;
   }
 }
+
+/// One dimension of F(2x2, 3x3), by the points 0, 1, -1 and infinity.
+struct Tile2 {
+  static constexpr int64_t kOutputs = 2, kInputs = 4;
+
+  /// B^T d
+  RESIDUAL_INLINE void input(const Floats (&d)[4], Floats (&t)[4]) {
+    t[0] = d[0] - d[2];
+    t[1] = d[1] + d[2];
+    t[2] = d[2] - d[1];
+    t[3] = d[1] - d[3];
+  }
+  /// A^T m
+  RESIDUAL_INLINE void output(const Floats (&m)[4], Floats (&y)[2]) {
+    y[0] = m[0] + (m[1] + m[2]);
+    y[1] = (m[1] - m[2]) - m[3];
+  }
+  /// A dy, but for the sign of A's last row, which filterGradient puts right.
+  RESIDUAL_INLINE void gradient(const Floats (&dy)[2], Floats (&t)[4]) {
+    t[0] = dy[0];
+    t[1] = dy[0] + dy[1];
+    t[2] = dy[0] - dy[1];
+    t[3] = dy[1];
+  }
+  /// G g
+  RESIDUAL_INLINE void filter(Floats g0, Floats g1, Floats g2, Floats (&t)[4]) {
+    const Floats outer = (g0 + g2) * 0.5f, inner = g1 * 0.5f;
+    t[0] = g0;
+    t[1] = outer + inner;
+    t[2] = outer - inner;
+    t[3] = g2;
+  }
+  /// G^T s, with the sign that `gradient` left out.
+  RESIDUAL_INLINE void filterGradient(const Floats (&s)[4], Floats (&g)[3]) {
+    const Floats sum = (s[1] + s[2]) * 0.5f;
+    g[0] = s[0] + sum;
+    g[1] = (s[1] - s[2]) * 0.5f;
+    g[2] = sum - s[3];
+  }
+};
+
+/// a * b + c, rounded once: left to the compiler, the same sum could be rounded differently in two places.
+RESIDUAL_INLINE Floats fused(Floats a, float b, Floats c) {
+  return (Floats)_mm512_fmadd_ps((__m512)a, _mm512_set1_ps(b), (__m512)c);
+}
+
+/// One dimension of F(4x4, 3x3), by the points 0, a, -a, b, -b and infinity. These a and b, which a float32 holds exactly, round
+/// half as much as the usual 1 and 2.
+struct Tile4 {
+  static constexpr int64_t kOutputs = 4, kInputs = 6;
+  static constexpr float kA = 0.625f, kA2 = kA * kA, kB = 1.5f, kB2 = kB * kB;
+  /// Of G's rows for a and for b: one by what the differences from the other points multiply to.
+  static constexpr float kAScale = 1 / (2 * kA2 * (kA2 - kB2)), kBScale = 1 / (2 * kB2 * (kB2 - kA2));
+
+  /// B^T d
+  RESIDUAL_INLINE void input(const Floats (&d)[6], Floats (&t)[6]) {
+    const Floats evenA = fused(d[2], -kB2, d[4]), oddA = fused(d[1], -kB2, d[3]);
+    const Floats evenB = fused(d[2], -kA2, d[4]), oddB = fused(d[1], -kA2, d[3]);
+    t[0] = fused(d[0], kA2 * kB2, fused(d[2], -kA2 - kB2, d[4]));
+    t[1] = fused(oddA, kA, evenA);
+    t[2] = fused(oddA, -kA, evenA);
+    t[3] = fused(oddB, kB, evenB);
+    t[4] = fused(oddB, -kB, evenB);
+    t[5] = fused(d[1], kA2 * kB2, fused(d[3], -kA2 - kB2, d[5]));
+  }
+  /// A^T m
+  RESIDUAL_INLINE void output(const Floats (&m)[6], Floats (&y)[4]) {
+    const Floats sumA = m[1] + m[2], differenceA = m[1] - m[2], sumB = m[3] + m[4], differenceB = m[3] - m[4];
+    y[0] = m[0] + sumA + sumB;
+    y[1] = fused(differenceB, kB, differenceA * kA);
+    y[2] = fused(sumB, kB2, sumA * kA2);
+    y[3] = fused(differenceB, kB * kB2, fused(differenceA, kA * kA2, m[5]));
+  }
+  /// A dy
+  RESIDUAL_INLINE void gradient(const Floats (&dy)[4], Floats (&t)[6]) {
+    const Floats evenA = fused(dy[2], kA2, dy[0]), oddA = fused(dy[3], kA2, dy[1]);
+    const Floats evenB = fused(dy[2], kB2, dy[0]), oddB = fused(dy[3], kB2, dy[1]);
+    t[0] = dy[0];
+    t[1] = fused(oddA, kA, evenA);
+    t[2] = fused(oddA, -kA, evenA);
+    t[3] = fused(oddB, kB, evenB);
+    t[4] = fused(oddB, -kB, evenB);
+    t[5] = dy[3];
+  }
+  /// G g
+  RESIDUAL_INLINE void filter(Floats g0, Floats g1, Floats g2, Floats (&t)[6]) {
+    const Floats evenA = fused(g2, kA2, g0) * kAScale, evenB = fused(g2, kB2, g0) * kBScale;
+    t[0] = g0 * (1 / (kA2 * kB2));
+    t[1] = fused(g1, kA * kAScale, evenA);
+    t[2] = fused(g1, -kA * kAScale, evenA);
+    t[3] = fused(g1, kB * kBScale, evenB);
+    t[4] = fused(g1, -kB * kBScale, evenB);
+    t[5] = g2;
+  }
+  /// G^T s
+  RESIDUAL_INLINE void filterGradient(const Floats (&s)[6], Floats (&g)[3]) {
+    const Floats sumA = (s[1] + s[2]) * kAScale, sumB = (s[3] + s[4]) * kBScale;
+    g[0] = fused(s[0], 1 / (kA2 * kB2), sumA + sumB);
+    g[1] = fused(s[1] - s[2], kA * kAScale, (s[3] - s[4]) * (kB * kBScale));
+    g[2] = fused(sumA, kA2, fused(sumB, kB2, s[5]));
+  }
+};
 
 alignas(64) constexpr float kZeros[kLanes] = {};
 
@@ -97,7 +198,7 @@ struct ImageRows {
   }
   RESIDUAL_INLINE void column(const ImageRows& from, int64_t x, Floats (&values)[kCount]) {
     const bool inside = x >= 0 && x < from.width;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int64_t i = 0; i < kCount; ++i) {
       const T* const place = from.rows[i] + x * from.steps[i];
       _mm_prefetch(reinterpret_cast<const char*>(place) + kAhead, _MM_HINT_T0);
@@ -107,64 +208,78 @@ struct ImageRows {
 };
 
 /// The next column of a tile row through the first half of B^T d B.
-template <class T>
-RESIDUAL_INLINE void inputColumn(const ImageRows<T, 4>& rows, int64_t x, Floats (&t)[4]) {
-  Floats d[4];
-  ImageRows<T, 4>::column(rows, x, d);
-  t[0] = d[0] - d[2];
-  t[1] = d[1] + d[2];
-  t[2] = d[2] - d[1];
-  t[3] = d[1] - d[3];
+template <class Tile, class T>
+RESIDUAL_INLINE void inputColumn(const ImageRows<T, Tile::kInputs>& rows, int64_t x, Floats (&t)[Tile::kInputs]) {
+  Floats d[Tile::kInputs];
+  ImageRows<T, Tile::kInputs>::column(rows, x, d);
+  Tile::input(d, t);
 }
 
 /// B^T d B of each tile d: `put(tile, plane, values of it, values of the next)`. A tile shares two of its columns with its neighbour.
+template <class Tile>
 struct InputTransform {
+  static constexpr int64_t kInputs = Tile::kInputs, kOutputs = Tile::kOutputs, kPlanes = kInputs * kInputs;
+
   template <class T, class Put>
   RESIDUAL_INLINE void each(const Tiles& tiles, int64_t channel, Put put) {
-    forSegments(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
-      ImageRows<T, 4> rows;
-      ImageRows<T, 4>::find(rows, tiles, image, 2 * row - 1, channel);
-      Floats a[4], b[4], c[4], d[4];
-      inputColumn(rows, 2 * x - 1, a);
-      inputColumn(rows, 2 * x, b);
+    forSegments<kOutputs>(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
+      ImageRows<T, kInputs> rows;
+      ImageRows<T, kInputs>::find(rows, tiles, image, kOutputs * row - 1, channel);
+      Floats columns[kInputs][kInputs];
+      inputColumn<Tile>(rows, kOutputs * x - 1, columns[0]);
+      inputColumn<Tile>(rows, kOutputs * x, columns[1]);
       for (; x < end; ++x, ++tile) {
-        inputColumn(rows, 2 * x + 1, c);
-        inputColumn(rows, 2 * x + 2, d);
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < 4; ++i) {
-          put(tile, 4 * i, a[i] - c[i], b[i] + c[i]);
-          put(tile, 4 * i + 2, c[i] - b[i], b[i] - d[i]);
-          a[i] = c[i];
-          b[i] = d[i];
+#pragma GCC unroll 8
+        for (int64_t j = 2; j < kInputs; ++j) inputColumn<Tile>(rows, kOutputs * x + j - 1, columns[j]);
+#pragma GCC unroll 8
+        for (int64_t i = 0; i < kInputs; ++i) {
+          Floats d[kInputs], t[kInputs];
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < kInputs; ++j) d[j] = columns[j][i];
+          Tile::input(d, t);
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < kInputs; j += 2) put(tile, kInputs * i + j, t[j], t[j + 1]);
+          columns[0][i] = d[kOutputs];
+          columns[1][i] = d[kOutputs + 1];
         }
       }
     });
   }
 };
 
-/// A dy A^T of each 2x2 tile dy, but for the sign of A's last row, which weightGradient puts right.
+/// A dy A^T of each tile dy, but for the signs that `Tile` leaves to weightGradient.
+template <class Tile>
 struct GradientTransform {
+  static constexpr int64_t kInputs = Tile::kInputs, kOutputs = Tile::kOutputs, kPlanes = kInputs * kInputs;
+
   template <class T, class Put>
   RESIDUAL_INLINE void each(const Tiles& tiles, int64_t channel, Put put) {
-    forSegments(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
-      ImageRows<T, 2> rows;
-      ImageRows<T, 2>::find(rows, tiles, image, 2 * row, channel);
+    forSegments<kOutputs>(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
+      ImageRows<T, kOutputs> rows;
+      ImageRows<T, kOutputs>::find(rows, tiles, image, kOutputs * row, channel);
       for (; x < end; ++x, ++tile) {
-        Floats left[2], right[2];
-        ImageRows<T, 2>::column(rows, 2 * x, left);
-        ImageRows<T, 2>::column(rows, 2 * x + 1, right);
-        const Floats l[4] = {left[0], left[0] + left[1], left[0] - left[1], left[1]};
-        const Floats r[4] = {right[0], right[0] + right[1], right[0] - right[1], right[1]};
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < 4; ++i) {
-          put(tile, 4 * i, l[i], l[i] + r[i]);
-          put(tile, 4 * i + 2, l[i] - r[i], r[i]);
+        Floats columns[kOutputs][kInputs];
+#pragma GCC unroll 8
+        for (int64_t j = 0; j < kOutputs; ++j) {
+          Floats dy[kOutputs];
+          ImageRows<T, kOutputs>::column(rows, kOutputs * x + j, dy);
+          Tile::gradient(dy, columns[j]);
+        }
+#pragma GCC unroll 8
+        for (int64_t i = 0; i < kInputs; ++i) {
+          Floats dy[kOutputs], t[kInputs];
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < kOutputs; ++j) dy[j] = columns[j][i];
+          Tile::gradient(dy, t);
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < kInputs; j += 2) put(tile, kInputs * i + j, t[j], t[j + 1]);
         }
       }
     });
   }
 };
 
+template <class Tile>
 void transformInput(const TransformArguments& a) {
   withElementType(a.tiles.type, [&](auto tag) __attribute__((always_inline)) {
     using T = decltype(tag);
@@ -177,7 +292,7 @@ void transformInput(const TransformArguments& a) {
         T* const place = column + plane * stride + tile * rowStride;
         storeBoth(place, place + stride, values, next);
       };
-      InputTransform::each<T>(a.tiles, channel, put);
+      InputTransform<Tile>::template each<T>(a.tiles, channel, put);
     }
   });
 }
@@ -202,7 +317,7 @@ RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
   const int64_t count = a.tiles.endTile - a.tiles.firstTile, planeStride = a.planes.planeStride, rowStride = a.planes.rowStride;
   for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
     Word* const column = a.planes.data + channel - a.tiles.firstChannel;
-    __m512i waiting[kPlanes / 2] = {};
+    __m512i waiting[Transform::kPlanes / 2] = {};
     const auto storePair = [=](int64_t tile, int64_t plane, __m512i first, __m512i second) __attribute__((always_inline)) {
       const int64_t stride = notHoisted(planeStride);
       Word* const place = column + plane * stride + tile / 2 * rowStride;
@@ -218,21 +333,25 @@ RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
     };
     Transform::template each<bfloat16>(a.tiles, channel, put);
     if (count % 2)
-      for (int64_t plane = 0; plane < kPlanes; plane += 2) storePair(count, plane, waiting[plane / 2], __m512i{});
+      for (int64_t plane = 0; plane < Transform::kPlanes; plane += 2) storePair(count, plane, waiting[plane / 2], __m512i{});
   }
 }
 #endif
 
+template <class Tile>
 void transformInputPairs(const TransformArguments& a) {
-  withElementType(a.tiles.type, [&](auto tag) { transformPairs<InputTransform>(a, tag); });
+  withElementType(a.tiles.type, [&](auto tag) { transformPairs<InputTransform<Tile>>(a, tag); });
 }
 
+template <class Tile>
 void transformGradientPairs(const TransformArguments& a) {
-  withElementType(a.tiles.type, [&](auto tag) { transformPairs<GradientTransform>(a, tag); });
+  withElementType(a.tiles.type, [&](auto tag) { transformPairs<GradientTransform<Tile>>(a, tag); });
 }
 
 /// A^T m A
+template <class Tile>
 void transformOutput(const OutputArguments& a) {
+  constexpr int64_t kInputs = Tile::kInputs, kOutputs = Tile::kOutputs;
   withElementType(a.tiles.type, [&](auto tag) __attribute__((always_inline)) {
     using T = decltype(tag);
     const Tiles& tiles = a.tiles;
@@ -240,27 +359,33 @@ void transformOutput(const OutputArguments& a) {
       const int64_t place = channel - tiles.firstChannel;
       const float* const column = reinterpret_cast<const float*>(a.planes.data) + place;
       const Floats bias = a.bias ? load(a.bias + place) : Floats{};
-      forSegments(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
-        T* const y = static_cast<T*>(tiles.activation) + (image * tiles.height + 2 * row) * tiles.width * tiles.channels + channel;
-        const bool lower = 2 * row + 1 < tiles.height;
+      forSegments<kOutputs>(tiles, [&](int64_t image, int64_t row, int64_t x, int64_t end, int64_t tile) __attribute__((always_inline)) {
+        const int64_t pixelRow = tiles.width * tiles.channels;
+        T* const y = static_cast<T*>(tiles.activation) + (image * tiles.height + kOutputs * row) * pixelRow + channel;
+        const int64_t height = tiles.height - kOutputs * row;
         for (; x < end; ++x, ++tile) {
           const float* const m = column + tile * a.planes.rowStride;
           const int64_t stride = notHoisted(a.planes.planeStride);
-          Floats top[4], bottom[4];
-#pragma GCC unroll 4
-          for (int64_t j = 0; j < 4; ++j) {
-            const Floats m0 = load(m + j * stride), m1 = load(m + (4 + j) * stride);
-            const Floats m2 = load(m + (8 + j) * stride), m3 = load(m + (12 + j) * stride);
-            top[j] = m0 + (m1 + m2);
-            bottom[j] = (m1 - m2) - m3;
+          Floats columns[kInputs][kOutputs];
+#pragma GCC unroll 8
+          for (int64_t j = 0; j < kInputs; ++j) {
+            Floats values[kInputs];
+#pragma GCC unroll 8
+            for (int64_t i = 0; i < kInputs; ++i) values[i] = load(m + (kInputs * i + j) * stride);
+            Tile::output(values, columns[j]);
           }
-          T* const pixel = y + 2 * x * tiles.channels;
-          T* const below = pixel + tiles.width * tiles.channels;
-          const bool right = 2 * x + 1 < tiles.width;
-          store(pixel, top[0] + (top[1] + top[2]) + bias);
-          if (right) store(pixel + tiles.channels, (top[1] - top[2]) - top[3] + bias);
-          if (lower) store(below, bottom[0] + (bottom[1] + bottom[2]) + bias);
-          if (lower && right) store(below + tiles.channels, (bottom[1] - bottom[2]) - bottom[3] + bias);
+          T* const pixels = y + kOutputs * x * tiles.channels;
+          const int64_t width = tiles.width - kOutputs * x;
+#pragma GCC unroll 8
+          for (int64_t i = 0; i < kOutputs; ++i) {
+            Floats values[kInputs], outputs[kOutputs];
+#pragma GCC unroll 8
+            for (int64_t j = 0; j < kInputs; ++j) values[j] = columns[j][i];
+            Tile::output(values, outputs);
+#pragma GCC unroll 8
+            for (int64_t j = 0; j < kOutputs; ++j)
+              if (i < height && j < width) store(pixels + i * pixelRow + j * tiles.channels, outputs[j] + bias);
+          }
         }
       });
     }
@@ -327,7 +452,7 @@ RESIDUAL_INLINE void multiplyRows(const MultiplyArguments& m, const Word* a, con
 void multiply(const MultiplyArguments& m) {
   withElementType(m.type, [&](auto tag) __attribute__((always_inline)) {
     using T = decltype(tag);
-    for (int64_t plane = 0; plane < kPlanes; ++plane)
+    for (int64_t plane = 0; plane < m.planes; ++plane)
       for (int64_t column = 0; column < m.columns; column += kPanel) {
         const int64_t wide = least(kPanel, m.columns - column);
         const Word* const b = m.b + plane * m.bPlaneStride + column * (m.panels ? m.depth : 1);
@@ -354,43 +479,38 @@ void multiply(const MultiplyArguments& m) {
   });
 }
 
-/// One row or column g of a filter: G g.
-RESIDUAL_INLINE void filterColumn(Floats g0, Floats g1, Floats g2, Floats (&t)[4]) {
-  const Floats outer = (g0 + g2) * 0.5f, inner = g1 * 0.5f;
-  t[0] = g0;
-  t[1] = outer + inner;
-  t[2] = outer - inner;
-  t[3] = g2;
-}
-
 /// G g G^T of 16 filters g that lie `stride` floats apart.
-RESIDUAL_INLINE void filterPlanes(const float* filters, int64_t stride, bool turned, Floats (&u)[kPlanes]) {
+template <class Tile>
+RESIDUAL_INLINE void filterPlanes(const float* filters, int64_t stride, bool turned, Floats (&u)[Tile::kInputs * Tile::kInputs]) {
+  constexpr int64_t kInputs = Tile::kInputs;
   float gathered[9][kLanes];
   for (int64_t lane = 0; lane < kLanes; ++lane)
     for (int64_t i = 0; i < 9; ++i) gathered[turned ? 8 - i : i][lane] = filters[lane * stride + i];
-  Floats columns[3][4];
-  for (int64_t x = 0; x < 3; ++x) filterColumn(load(gathered[x]), load(gathered[3 + x]), load(gathered[6 + x]), columns[x]);
-  for (int64_t i = 0; i < 4; ++i) {
-    Floats row[4];
-    filterColumn(columns[0][i], columns[1][i], columns[2][i], row);
-    for (int64_t j = 0; j < 4; ++j) u[4 * i + j] = row[j];
+  Floats columns[3][kInputs];
+  for (int64_t x = 0; x < 3; ++x) Tile::filter(load(gathered[x]), load(gathered[3 + x]), load(gathered[6 + x]), columns[x]);
+  for (int64_t i = 0; i < kInputs; ++i) {
+    Floats row[kInputs];
+    Tile::filter(columns[0][i], columns[1][i], columns[2][i], row);
+    for (int64_t j = 0; j < kInputs; ++j) u[kInputs * i + j] = row[j];
   }
 }
 
+template <class Tile>
 void transformWeights(const WeightArguments& a) {
   withElementType(a.type, [&](auto tag) __attribute__((always_inline)) {
     using T = decltype(tag);
-    constexpr int64_t kPerWord = sizeof(Word) / sizeof(T);
-    const int64_t columns = a.backward ? a.inputs : a.outputs, depth = (a.backward ? a.outputs : a.inputs) / kPerWord;
+    constexpr int64_t kPerWord = sizeof(Word) / sizeof(T), kPlanes = Tile::kInputs * Tile::kInputs;
+    const int64_t depth = (a.backward ? a.outputs : a.inputs) / kPerWord;
     const int64_t columnStride = 9 * (a.backward ? 1 : a.inputs), depthStride = 9 * (a.backward ? a.inputs : 1);
-    for (int64_t column = 0; column < columns; column += kLanes) {
-      const int64_t panel = column / kPanel * kPanel, wide = least(kPanel, columns - panel);
-      for (int64_t d = a.first / kPerWord; d < a.end / kPerWord; ++d) {
+    for (int64_t column = a.firstColumn; column < a.endColumn; column += kLanes) {
+      const int64_t place = column - a.firstColumn, panel = place / kPanel * kPanel;
+      const int64_t wide = least(kPanel, a.endColumn - a.firstColumn - panel);
+      for (int64_t d = a.firstDepth / kPerWord; d < a.endDepth / kPerWord; ++d) {
         const float* const filters = a.weights + column * columnStride + d * kPerWord * depthStride;
         Floats first[kPlanes], second[kPlanes];
-        filterPlanes(filters, columnStride, a.backward, first);
-        if (kPerWord == 2) filterPlanes(filters + depthStride, columnStride, a.backward, second);
-        Word* const words = a.planes + panel * depth + d * wide + column - panel;
+        filterPlanes<Tile>(filters, columnStride, a.backward, first);
+        if (kPerWord == 2) filterPlanes<Tile>(filters + depthStride, columnStride, a.backward, second);
+        Word* const words = a.planes + panel * depth + d * wide + place - panel;
         for (int64_t plane = 0; plane < kPlanes; ++plane)
           storeWords(words + plane * a.planeStride, T{}, first[plane], kPerWord == 2 ? second[plane] : first[plane]);
       }
@@ -398,26 +518,25 @@ void transformWeights(const WeightArguments& a) {
   });
 }
 
-/// One row or column s: G^T s, with the sign that GradientTransform left out.
-RESIDUAL_INLINE void gradientColumn(Floats s0, Floats s1, Floats s2, Floats s3, Floats (&t)[3]) {
-  const Floats sum = (s1 + s2) * 0.5f;
-  t[0] = s0 + sum;
-  t[1] = (s1 - s2) * 0.5f;
-  t[2] = sum - s3;
-}
-
+template <class Tile>
 void weightGradient(const WeightGradientArguments& a) {
+  constexpr int64_t kInputs = Tile::kInputs, kPlanes = kInputs * kInputs;
   for (int64_t output = a.firstOutput; output < a.endOutput; output += kLanes)
     for (int64_t input = a.firstInput; input < a.endInput; ++input) {
       const float* const sums = a.planes + input * a.rowStride + output - a.firstOutput;
       Floats s[kPlanes] = {};
       for (int64_t part = 0; part < a.parts; ++part)
         for (int64_t plane = 0; plane < kPlanes; ++plane) s[plane] += load(sums + part * a.partStride + plane * a.planeStride);
-      Floats columns[4][3];
-      for (int64_t j = 0; j < 4; ++j) gradientColumn(s[j], s[4 + j], s[8 + j], s[12 + j], columns[j]);
+      Floats columns[kInputs][3];
+      for (int64_t j = 0; j < kInputs; ++j) {
+        Floats column[kInputs];
+        for (int64_t i = 0; i < kInputs; ++i) column[i] = s[kInputs * i + j];
+        Tile::filterGradient(column, columns[j]);
+      }
       for (int64_t y = 0; y < 3; ++y) {
-        Floats row[3];
-        gradientColumn(columns[0][y], columns[1][y], columns[2][y], columns[3][y], row);
+        Floats values[kInputs], row[3];
+        for (int64_t j = 0; j < kInputs; ++j) values[j] = columns[j][y];
+        Tile::filterGradient(values, row);
         for (int64_t x = 0; x < 3; ++x)
           for (int64_t lane = 0; lane < kLanes; ++lane)
             a.gradient[((output + lane) * a.inputs + input) * 9 + 3 * y + x] = row[x][lane];
@@ -427,8 +546,12 @@ void weightGradient(const WeightGradientArguments& a) {
 
 }  // namespace
 
-extern const WinogradKernels winograd;
-const WinogradKernels winograd{transformInput, transformInputPairs, transformGradientPairs, transformOutput,
-                               multiply,       transformWeights,    weightGradient};
+template <class Tile>
+constexpr WinogradKernels kernelsOf{Tile::kOutputs,           transformInput<Tile>,   transformInputPairs<Tile>, transformGradientPairs<Tile>,
+                                    transformOutput<Tile>,    multiply,               transformWeights<Tile>,    weightGradient<Tile>};
+
+extern const WinogradKernels winograd2, winograd4;
+const WinogradKernels winograd2 = kernelsOf<Tile2>;
+const WinogradKernels winograd4 = kernelsOf<Tile4>;
 
 }  // namespace residual::RESIDUAL_KERNELS
