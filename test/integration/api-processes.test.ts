@@ -76,6 +76,9 @@ test('of two API processes behind one port one is killed: what it was answering 
     while (sent.length < count) await sleep(5);
   };
   await until(100);
+  // Stopped first, so that it certainly has requests when it dies.
+  process.kill(killed.pid, 'SIGSTOP');
+  await sleep(300);
   process.kill(killed.pid, 'SIGKILL');
   await killed.ended;
   const diedAt = performance.now();

@@ -57,13 +57,13 @@ describe('a process whose stores are there', () => {
       expect(text).toContain(`# TYPE residual_${name} `);
   });
 
-  test('shows Apollo Sandbox to a browser, with this endpoint and a header for the key', async () => {
+  test('shows Apollo Sandbox to a browser, with this endpoint and a header for the key, and the dashboard at its root', async () => {
     const { status, text } = await page(platform, '/graphql', { accept: 'text/html' });
     expect(status).toBe(200);
     expect(text).toContain('embeddable-sandbox');
     expect(text).toContain('"headers":{"authorization":""}');
     expect(text).toContain('initialEndpoint = window.location.href');
-    expect((await page(platform, '/', { accept: 'text/html' })).text).toContain('embeddable-sandbox');
+    expect((await page(platform, '/', { accept: 'text/html' })).text).toContain('<title>residual</title>');
   });
 
   const nested = (levels: number): string => (levels === 0 ? 'id' : `model { runs { nodes { ${nested(levels - 1)} } } }`);
