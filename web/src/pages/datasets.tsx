@@ -15,12 +15,7 @@ const DATASETS = graphql(`
   query Datasets($first: Int, $after: String, $last: Int, $before: String) {
     datasets(first: $first, after: $after, last: $last, before: $before) {
       totalCount
-      pageInfo {
-        hasNextPage
-        hasPreviousPage
-        startCursor
-        endCursor
-      }
+      pageInfo { ...PageEnds }
       nodes {
         id
         name

@@ -13,12 +13,7 @@ const MODELS = graphql(`
   query Models($search: String, $first: Int, $after: String, $last: Int, $before: String) {
     models(search: $search, first: $first, after: $after, last: $last, before: $before) {
       totalCount
-      pageInfo {
-        hasNextPage
-        hasPreviousPage
-        startCursor
-        endCursor
-      }
+      pageInfo { ...PageEnds }
       nodes {
         name
         description

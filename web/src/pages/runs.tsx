@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { Link, useSearchParams } from 'react-router';
-import { count } from '../parts/figures';
 import { Page } from '../parts/page';
+import { Pager } from '../parts/pager';
 import { ProblemNote } from '../parts/problem-note';
 import { variablesOf } from './runs/filter';
 import { Filters } from './runs/filters';
@@ -33,7 +33,7 @@ export function Runs() {
       <section className="card" aria-label="Runs found" aria-busy={fetching}>
         {rows.length > 0 && <RunTable rows={rows} chosen={chosen} onChoose={choose} />}
         {page && rows.length === 0 && <NoRuns isFiltered={address.size > 0} />}
-        {page && <Pager page={page} shown={rows.length} address={address} />}
+        {page && <Pager of={page} noun="run" shown={rows.length} names={['Previous', 'Next']} />}
       </section>
     </Page>
   );
@@ -54,35 +54,4 @@ function CompareLink({ chosen, clear }: { chosen: ReadonlySet<string>; clear: ()
 function NoRuns({ isFiltered }: { isFiltered: boolean }) {
   if (isFiltered) return <p>No run is like that. <Link to="/">All runs</Link></p>;
   return <p>Nothing was trained yet. <Link to="/runs/new">Start the first run</Link></p>;
-}
-
-interface PagerProps {
-  readonly page: {
-    readonly totalCount: number;
-    readonly pageInfo: {
-      readonly startCursor?: string | null;
-      readonly endCursor?: string | null;
-      readonly hasNextPage: boolean;
-      readonly hasPreviousPage: boolean;
-    };
-  };
-  readonly shown: number;
-  readonly address: URLSearchParams;
-}
-
-function Pager({ page: { totalCount, pageInfo }, shown, address }: PagerProps) {
-  const at = (side: 'after' | 'before', cursor: string | null | undefined) => {
-    const next = new URLSearchParams(address);
-    next.delete('after');
-    next.delete('before');
-    if (cursor != null) next.set(side, cursor);
-    return `/?${next}`;
-  };
-  return (
-    <nav className="pager" aria-label="Pages of runs">
-      <span className="hint">{count(shown)} of {count(totalCount)} runs</span>
-      {pageInfo.hasPreviousPage && <Link className="button" to={at('before', pageInfo.startCursor)}>Previous</Link>}
-      {pageInfo.hasNextPage && <Link className="button" to={at('after', pageInfo.endCursor)}>Next</Link>}
-    </nav>
-  );
 }

@@ -1,4 +1,5 @@
 import type { RunOrderField, RunStatus, RunsQueryVariables } from '../../gql/graphql';
+import { pageArguments } from '../../parts/pager';
 
 export const STATUSES: readonly RunStatus[] = ['QUEUED', 'RUNNING', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED'];
 
@@ -17,12 +18,9 @@ const PAGE_SIZE = 25;
 /** What the page's address asks for. */
 export function variablesOf(address: URLSearchParams): RunsQueryVariables {
   const { field, direction } = ORDERS[address.get('order') ?? 'newest'] ?? ORDERS['newest']!;
-  const before = address.get('before');
-  const after = address.get('after');
   const status = STATUSES.filter((one) => address.getAll('status').includes(one));
   return {
-    ...(before === null ? { first: PAGE_SIZE } : { last: PAGE_SIZE, before }),
-    ...(after !== null && { after }),
+    ...pageArguments(address, PAGE_SIZE),
     ...(status.length > 0 && { status }),
     model: address.get('model'),
     tag: address.get('tag'),

@@ -29,7 +29,7 @@ const RUNS = graphql(`
       status: $status, model: $model, tag: $tag, orderBy: $orderBy
     ) {
       totalCount
-      pageInfo { startCursor endCursor hasNextPage hasPreviousPage }
+      pageInfo { ...PageEnds }
       nodes { ...RunRow }
     }
   }
