@@ -44,8 +44,9 @@ const MODELS = graphql(`
 `);
 
 export function Models() {
-  const [params] = useSearchParams();
+  const [params, setParams] = useSearchParams();
   const search = params.get('search');
+  const seek = (text: string) => setParams(text === '' ? {} : { search: text }, { replace: true });
   const [{ data, error, fetching }] = useQuery({
     query: MODELS,
     variables: { ...usePageArguments(), search },
@@ -54,7 +55,9 @@ export function Models() {
   const models = data?.models;
   return (
     <Page title="Models" actions={<Link className="button primary" to="/models/new">Define a model</Link>}>
-      <SearchField label="Search by name or description" />
+      <div className="search">
+        <SearchField label="Search by name or description" value={search ?? ''} onValue={seek} />
+      </div>
       <ProblemNote problem={problemOf(error)} />
       {fetching && !models && <p className="hint">Loading …</p>}
       {models && (models.nodes.length > 0 ? <ModelList models={models} /> : <NoModels search={search} />)}

@@ -1,21 +1,32 @@
-import { useEffect, useId, useState } from 'react';
-import { useSearchParams } from 'react-router';
+import { useEffect, useEffectEvent, useId, useState } from 'react';
 
-const PAUSE_MS = 250;
+const TYPING_MS = 300;
 
-/** Searches while one writes; what is searched for stands in the address, as `search`. */
-export function SearchField({ label }: { label: string }) {
+interface SearchFieldProps {
+  readonly label: string;
+  readonly value: string;
+  /** Told of a text, without spaces around it, once one has stopped writing. */
+  readonly onValue: (text: string) => void;
+}
+
+/** Searches while one writes. */
+export function SearchField({ label, value, onValue }: SearchFieldProps) {
   const id = useId();
-  const [params, setParams] = useSearchParams();
-  const sought = params.get('search') ?? '';
-  const [text, setText] = useState(sought);
+  const [text, setText] = useState(value);
+  const [seen, setSeen] = useState(value);
+  if (seen !== value) {
+    // It changed by another hand: back and forth through the history.
+    setSeen(value);
+    if (text.trim() !== value) setText(value);
+  }
+  const commit = useEffectEvent(() => onValue(text.trim()));
   useEffect(() => {
-    if (text === sought) return;
-    const pause = setTimeout(() => setParams(text === '' ? {} : { search: text }, { replace: true }), PAUSE_MS);
-    return () => clearTimeout(pause);
-  }, [text, sought, setParams]);
+    if (text.trim() === value) return;
+    const timer = setTimeout(() => commit(), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text, value]);
   return (
-    <div className="search">
+    <div>
       <label htmlFor={id}>{label}</label>
       <input id={id} type="search" value={text} onChange={({ target }) => setText(target.value)} />
     </div>

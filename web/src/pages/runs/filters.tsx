@@ -1,4 +1,5 @@
-import { startTransition, useEffect, useEffectEvent, useOptimistic, useState } from 'react';
+import { startTransition, useOptimistic } from 'react';
+import { SearchField } from '../../parts/search-field';
 import { changed, ORDERS, STATUSES } from './filter';
 
 interface FiltersProps {
@@ -34,9 +35,8 @@ export function Filters({ address: given, setAddress }: FiltersProps) {
           </label>
         ))}
       </fieldset>
-      {(['model', 'tag'] as const).map((name) => (
-        <TextFilter key={name} name={name} value={address.get(name) ?? ''} onValue={(text) => set(name, text)} />
-      ))}
+      <SearchField label="Model" value={address.get('model') ?? ''} onValue={(text) => set('model', text)} />
+      <SearchField label="Tag" value={address.get('tag') ?? ''} onValue={(text) => set('tag', text)} />
       <div>
         <label htmlFor="order">Order</label>
         <select
@@ -48,33 +48,5 @@ export function Filters({ address: given, setAddress }: FiltersProps) {
         </select>
       </div>
     </form>
-  );
-}
-
-const TYPING_MS = 300;
-
-function TextFilter({ name, value, onValue }: {
-  name: 'model' | 'tag';
-  value: string;
-  onValue: (text: string) => void;
-}) { // prettier-ignore
-  const [text, setText] = useState(value);
-  const [seen, setSeen] = useState(value);
-  if (seen !== value) {
-    // The address changed by another hand: back and forth through the history.
-    setSeen(value);
-    setText(value);
-  }
-  const commit = useEffectEvent(() => onValue(text.trim()));
-  useEffect(() => {
-    if (text.trim() === value) return;
-    const timer = setTimeout(() => commit(), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text, value]);
-  return (
-    <div>
-      <label htmlFor={`filter-${name}`}>{name === 'model' ? 'Model' : 'Tag'}</label>
-      <input id={`filter-${name}`} type="search" value={text} onChange={({ target }) => setText(target.value)} />
-    </div>
   );
 }
