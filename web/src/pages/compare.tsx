@@ -7,7 +7,8 @@ import { useAskAgain } from '../api/use-ask-again';
 import { useEach } from '../api/use-each';
 import { graphql } from '../gql';
 import type { CompareRunsQuery } from '../gql/graphql';
-import { LineChart, type Line } from '../parts/line-chart';
+import { EpochCharts } from '../parts/epoch-charts';
+import type { Line } from '../parts/line-chart';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Comparison } from './compare/table';
@@ -69,26 +70,19 @@ function CompareRuns({ ids }: { ids: readonly string[] }) {
 }
 
 function Curves({ of: { runs, history } }: { of: Compared }) {
-  const x = useMemo(() => history.map(({ epoch }) => epoch), [history]);
-  const [accuracy, loss] = useMemo(
-    () => [
-      linesOf({ runs, history }, 'validationAccuracy', 'trainAccuracy'),
-      linesOf({ runs, history }, 'validationLoss', 'trainLoss'),
-    ],
+  const drawn = useMemo(
+    () => ({
+      x: history.map(({ epoch }) => epoch),
+      accuracy: linesOf({ runs, history }, 'validationAccuracy', 'trainAccuracy'),
+      loss: linesOf({ runs, history }, 'validationLoss', 'trainLoss'),
+    }),
     [runs, history],
   );
-  if (x.length === 0) return <p className="card hint">The curves begin with the first complete epoch of a run.</p>;
+  if (drawn.x.length === 0) return <p className="card hint">The curves begin with the first complete epoch of a run.</p>;
   return (
     <>
       <p className="hint">A colour for each run: whole lines are validation, dashed ones training.</p>
-      <div className="columns">
-        <section className="card">
-          <LineChart title="Accuracy" xLabel="epoch" yLabel="accuracy" x={x} lines={accuracy!} />
-        </section>
-        <section className="card">
-          <LineChart title="Loss" xLabel="epoch" yLabel="loss" x={x} lines={loss!} />
-        </section>
-      </div>
+      <EpochCharts {...drawn} />
     </>
   );
 }

@@ -8,7 +8,7 @@ import type { RunStateFragment } from '../gql/graphql';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { Status } from '../parts/status';
-import { EpochCharts, StepCharts } from './run/charts';
+import { RunCharts, StepCharts } from './run/charts';
 import { Checkpoints } from './run/checkpoints';
 import { Config } from './run/config';
 import { Controls } from './run/controls';
@@ -88,7 +88,7 @@ function WithHistory({ run }: { run: RunState }) {
   return (
     <>
       <Facts run={run} history={history} />
-      <EpochCharts history={history} />
+      <RunCharts history={history} />
     </>
   );
 }

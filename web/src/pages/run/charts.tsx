@@ -2,38 +2,30 @@ import { useEffect, useEffectEvent, useMemo } from 'react';
 import { useQuery } from 'urql';
 import { useAskAgain } from '../../api/use-ask-again';
 import { graphql } from '../../gql';
+import { EpochCharts } from '../../parts/epoch-charts';
 import { LineChart, type Line } from '../../parts/line-chart';
 import type { Epoch } from './history';
 
-/** The two plots of the notebook that this all began with. */
-export function EpochCharts({ history }: { history: readonly Epoch[] }) {
-  const x = useMemo(() => history.map(({ epoch }) => epoch), [history]);
-  const accuracy = useMemo(
-    () => [
-      { label: 'training', values: history.map(({ trainAccuracy }) => trainAccuracy) },
-      { label: 'validation', values: history.map(({ validationAccuracy }) => validationAccuracy) },
-    ],
+/** Of its epochs. */
+export function RunCharts({ history }: { history: readonly Epoch[] }) {
+  const drawn = useMemo(
+    () => ({
+      x: history.map(({ epoch }) => epoch),
+      accuracy: curves(history, 'trainAccuracy', 'validationAccuracy'),
+      loss: curves(history, 'trainLoss', 'validationLoss'),
+    }),
     [history],
   );
-  const loss = useMemo(
-    () => [
-      { label: 'training', values: history.map(({ trainLoss }) => trainLoss) },
-      { label: 'validation', values: history.map(({ validationLoss }) => validationLoss) },
-    ],
-    [history],
-  );
-  if (x.length === 0) return <p className="card hint">The curves begin with the first complete epoch.</p>;
-  return (
-    <div className="columns">
-      <section className="card">
-        <LineChart title="Accuracy" xLabel="epoch" yLabel="accuracy" x={x} lines={accuracy} />
-      </section>
-      <section className="card">
-        <LineChart title="Loss" xLabel="epoch" yLabel="loss" x={x} lines={loss} />
-      </section>
-    </div>
-  );
+  if (history.length === 0) return <p className="card hint">The curves begin with the first complete epoch.</p>;
+  return <EpochCharts {...drawn} />;
 }
+
+type Metric = Exclude<keyof Epoch, '__typename'>;
+
+const curves = (history: readonly Epoch[], training: Metric, validation: Metric): Line[] => [
+  { label: 'training', values: history.map((epoch) => epoch[training]) },
+  { label: 'validation', values: history.map((epoch) => epoch[validation]) },
+];
 
 const STEPS = graphql(`
   query RunSteps($id: ID!) {
