@@ -78,7 +78,8 @@ function Curves({ of: { runs, history } }: { of: Compared }) {
     }),
     [runs, history],
   );
-  if (drawn.x.length === 0) return <p className="card hint">The curves begin with the first complete epoch of a run.</p>;
+  if (drawn.x.length === 0)
+    return <p className="card hint">The curves begin with the first complete epoch of a run.</p>;
   return (
     <>
       <p className="hint">A colour for each run: whole lines are validation, dashed ones training.</p>
