@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { findUpwards } from './find-upwards.js';
 
 const YEAR_SECONDS = 365 * 24 * 60 * 60;
 
@@ -11,12 +11,12 @@ const YEAR_SECONDS = 365 * 24 * 60 * 60;
  * @param objectStore where browsers send data sets to
  */
 export async function registerDashboard(app: FastifyInstance, { objectStore }: { objectStore: string }): Promise<void> {
-  const root = findBuild();
-  if (!root) return void app.get('/', async (_request, reply) => reply.code(503).type('text/plain').send(NOT_BUILT));
+  const built = findUpwards('web/dist/index.html');
+  if (!built) return void app.get('/', async (_request, reply) => reply.code(503).type('text/plain').send(NOT_BUILT));
   const policy = contentSecurityPolicy(new URL(objectStore).origin);
   const page = (reply: FastifyReply) => reply.header('cache-control', 'no-cache').sendFile('index.html');
   await app.register(fastifyStatic, {
-    root,
+    root: path.dirname(built),
     preCompressed: true,
     cacheControl: false,
     setHeaders: (reply, file) => {
@@ -34,15 +34,6 @@ export async function registerDashboard(app: FastifyInstance, { objectStore }: {
 }
 
 const NOT_BUILT = 'The dashboard is not built: npm run build --workspace web';
-
-/** Lies beside `src` and beside `dist` alike: the nearest folder upwards that has it. */
-function findBuild(): string | undefined {
-  for (let folder = import.meta.dirname; folder !== path.dirname(folder); folder = path.dirname(folder)) {
-    const root = path.join(folder, 'web', 'dist');
-    if (existsSync(path.join(root, 'index.html'))) return root;
-  }
-  return undefined;
-}
 
 /** Nothing comes from elsewhere, and nothing goes elsewhere but data sets to the object store. */
 const contentSecurityPolicy = (objectStore: string) =>

@@ -1,15 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/** `examples/`, seen from the source and from the compiled file. */
-const EXAMPLES = ['../../examples', '../../../examples']
-  .map((folder) => fileURLToPath(new URL(folder, import.meta.url)))
-  .find(existsSync) as string;
+import { findUpwards } from './find-upwards.js';
 
 /** What Apollo Sandbox opens with: the operations of `examples/`, in the order of their names. */
 export function firstDocument(): string {
-  const operations = readdirSync(EXAMPLES).toSorted().map((file) => readFileSync(path.join(EXAMPLES, file), 'utf8'));
+  const folder = findUpwards('examples')!;
+  const operations = readdirSync(folder).toSorted().map((file) => readFileSync(path.join(folder, file), 'utf8'));
   return [HEADING, ...operations].join('\n');
 }
 
