@@ -27,13 +27,10 @@ export async function sampleDataset(
 ): Promise<Sample[]> {
   if (!(first >= 0 && first <= MAX_SAMPLES)) throw badInput('first', `is between 0 and ${MAX_SAMPLES}`);
   if (sha256 === null || first === 0) return [];
-  const dataset = await openDataset(deps, { sha256 });
-  try {
+  return withDataset(deps, sha256, (dataset) => {
     const indices = choose(dataset.size(split), first, split, seed ?? null);
-    return await Promise.all(indices.map((index) => readSample(dataset, split, index, classNames)));
-  } finally {
-    dataset.close();
-  }
+    return Promise.all(indices.map((index) => readSample(dataset, split, index, classNames)));
+  });
 }
 
 /** Images of a split as PNG, in the order of `indices`; none where the data set is not READY. */
@@ -44,9 +41,19 @@ export async function drawSamples(
   indices: readonly number[],
 ): Promise<Buffer[]> {
   if (sha256 === null) return [];
+  return withDataset(deps, sha256, (dataset) =>
+    Promise.all(indices.map((index) => drawSample(dataset, split, index))),
+  );
+}
+
+async function withDataset<T>(
+  deps: { objects: ObjectStore; dataDir: string },
+  sha256: string,
+  use: (dataset: OpenDataset) => Promise<T>,
+): Promise<T> {
   const dataset = await openDataset(deps, { sha256 });
   try {
-    return await Promise.all(indices.map((index) => drawSample(dataset, split, index)));
+    return await use(dataset);
   } finally {
     dataset.close();
   }
