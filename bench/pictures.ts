@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { CounterRandom, STREAM } from '../src/domain/seed.js';
 
 /** Pictures as files in base64, each different, with as many bytes as photographs: waves with some noise on them. */
 export function pictures(count: number, format: 'png' | 'jpeg'): Promise<string[]> {
@@ -7,25 +8,14 @@ export function pictures(count: number, format: 'png' | 'jpeg'): Promise<string[
 }
 
 async function picture(width: number, height: number, format: 'png' | 'jpeg', seed: number): Promise<string> {
-  const random = noise(seed);
+  const random = new CounterRandom(seed, STREAM.sample, 0);
   const pixels = new Uint8Array(width * height * 3);
   for (let at = 0, y = 0; y < height; y++)
     for (let x = 0; x < width; x++)
       for (let channel = 0; channel < 3; channel++) {
         const wave = Math.sin((x * seed + 7 * channel) / 20) * Math.cos((y - x) / (9 + seed));
-        pixels[at++] = 128 + 90 * wave + 12 * random();
+        pixels[at++] = 128 + 90 * wave + 12 * (2 * random.uniform() - 1);
       }
   const image = sharp(pixels, { raw: { width, height, channels: 3 } });
   return (await (format === 'png' ? image.png() : image.jpeg({ quality: 85 })).toBuffer()).toString('base64');
-}
-
-/** Numbers from -1 to 1, always the same for a seed (mulberry32). */
-function noise(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 31 - 1;
-  };
 }
