@@ -29,6 +29,15 @@ export interface OpenDataset {
 /** Downloads under way in this process, by path. */
 const downloads = new Map<string, Promise<SafetensorsIndex>>();
 
+export interface OpenOptions {
+  /**
+   * Splits of no more bytes are kept in memory, for whoever goes through them again and again: a system call an image
+   * takes as long as all else that makes a batch.
+   * @default 0
+   */
+  readonly inMemoryBytes?: number;
+}
+
 /**
  * Opens the local copy under `<dataDir>/datasets`, which is fetched and checked against the hash where it is not there,
  * or is not whole.
@@ -37,13 +46,14 @@ const downloads = new Map<string, Promise<SafetensorsIndex>>();
 export async function openDataset(
   { objects, dataDir }: { objects: ObjectStore; dataDir: string },
   { sha256 }: { sha256: string },
+  options: OpenOptions = {},
 ): Promise<OpenDataset> {
   const file = path.join(dataDir, 'datasets', `${sha256}.safetensors`);
   const running = downloads.get(file);
-  if (running) return openFile(file, await running);
+  if (running) return openFile(file, await running, options);
   const download = fetchCopy(objects, sha256, file).finally(() => downloads.delete(file));
   downloads.set(file, download);
-  return openFile(file, await download);
+  return openFile(file, await download, options);
 }
 
 async function fetchCopy(objects: ObjectStore, sha256: string, file: string): Promise<SafetensorsIndex> {
@@ -75,37 +85,58 @@ async function readWhole(file: string): Promise<SafetensorsIndex | null> {
   }
 }
 
-function openFile(file: string, index: SafetensorsIndex): OpenDataset {
-  const images = { TRAIN: tensor(index, 'train.images'), TEST: tensor(index, 'test.images') };
+function openFile(file: string, index: SafetensorsIndex, { inMemoryBytes = 0 }: OpenOptions): OpenDataset {
+  const tensors = { TRAIN: tensor(index, 'train.images'), TEST: tensor(index, 'test.images') };
   const labelTensors = { TRAIN: tensor(index, 'train.labels'), TEST: tensor(index, 'test.labels') };
-  const [, height, width, channels] = images.TRAIN.shape as [number, number, number, number];
-  const recordBytes = height * width * channels;
+  const [, height, width, channels] = tensors.TRAIN.shape as [number, number, number, number];
+  const imageBytes = height * width * channels;
   const labels: Partial<Record<Split, Int32Array>> = {};
   const descriptor = openSync(file, 'r');
+  const open = ({ start, shape: [count] }: PlacedTensor): Images => {
+    const bytes = count! * imageBytes;
+    const read = bytes <= inMemoryBytes ? fromMemory(descriptor, start, bytes) : fromFile(descriptor, start);
+    return { count: count!, imageBytes, read };
+  };
+  const images = { TRAIN: open(tensors.TRAIN), TEST: open(tensors.TEST) };
   return {
     shape: { height, width, channels },
-    size: (split) => images[split].shape[0]!,
+    size: (split) => images[split].count,
     labels: (split) => (labels[split] ??= readLabels(descriptor, labelTensors[split])),
-    gather: (split, indices, into) => gather(descriptor, images[split], recordBytes, indices, into),
+    gather: (split, indices, into) => gather(images[split], indices, into),
     close: () => closeSync(descriptor),
   };
 }
 
+/** One split's. */
+interface Images {
+  readonly count: number;
+  readonly imageBytes: number;
+  readonly read: Read;
+}
+
+/** `offset`: in bytes from the split's first image. */
+type Read = (into: Uint8Array, offset: number) => void;
+
+const fromFile =
+  (file: number, start: number): Read =>
+  (into, offset) =>
+    readExactly(file, into, start + offset);
+
+function fromMemory(file: number, start: number, bytes: number): Read {
+  const all = new Uint8Array(bytes);
+  readExactly(file, all, start);
+  return (into, offset) => into.set(all.subarray(offset, offset + into.length));
+}
+
 /** Neighbours in the file that are neighbours in `indices` are read in one go. */
-function gather(
-  file: number,
-  images: PlacedTensor,
-  recordBytes: number,
-  indices: ArrayLike<number>,
-  into: Uint8Array,
-): void {
-  if (into.length < indices.length * recordBytes) throw new RangeError(`${indices.length} images do not fit`);
+function gather({ count, imageBytes, read }: Images, indices: ArrayLike<number>, into: Uint8Array): void {
+  if (into.length < indices.length * imageBytes) throw new RangeError(`${indices.length} images do not fit`);
   for (let from = 0, to = 1; from < indices.length; from = to++) {
     while (to < indices.length && indices[to] === indices[to - 1]! + 1) to++;
     const first = indices[from]!;
-    if (!(Number.isInteger(first) && first >= 0 && first + to - from <= images.shape[0]!))
+    if (!(Number.isInteger(first) && first >= 0 && first + to - from <= count))
       throw new RangeError(`no image ${first + to - from - 1}`);
-    readExactly(file, into.subarray(from * recordBytes, to * recordBytes), images.start + first * recordBytes);
+    read(into.subarray(from * imageBytes, to * imageBytes), first * imageBytes);
   }
 }
 

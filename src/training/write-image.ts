@@ -14,9 +14,10 @@ export type WriteImage = (pixels: Uint8Array, images: Float32Array, offset: numb
 /** @param tables what each of 256 values becomes, channel by channel. */
 export function imageWriter(shape: ImageShape, tables: Float32Array): WriteImage {
   const resize = partWriter(shape, tables);
+  const copy = shape.channels === 3 ? copyThreeChannels : copyChannels(shape.channels);
   return (pixels, images, offset, change) => {
     if (change.part) resize(pixels, images, offset, change.part, change.flip);
-    else writeShifted(pixels, images, offset, shape, tables, change);
+    else writeShifted(pixels, images, offset, shape, tables, change, copy);
     if (change.erased) erase(images, offset, shape, change.erased);
   };
 }
@@ -29,6 +30,7 @@ function writeShifted(
   { height, width, channels }: ImageShape,
   tables: Float32Array,
   { top, left, flip }: Augmentation,
+  copy: CopyPixels,
 ): void {
   const columnStep = flip ? -channels : channels;
   // Columns of the result whose source lies inside the image.
@@ -42,23 +44,43 @@ function writeShifted(
       continue;
     }
     if (lastColumn - firstColumn < width) images.fill(0, row, row + width * channels);
-    let source = offset + (sourceY * width + firstColumn + left) * channels;
-    let target = row + (flip ? width - 1 - firstColumn : firstColumn) * channels;
-    for (let x = firstColumn; x < lastColumn; x++) {
-      // The usual number, written out, takes two thirds of the time.
-      if (channels === 3) {
-        images[target] = tables[pixels[source]!]!;
-        images[target + 1] = tables[256 + pixels[source + 1]!]!;
-        images[target + 2] = tables[512 + pixels[source + 2]!]!;
-      } else {
-        for (let channel = 0; channel < channels; channel++)
-          images[target + channel] = tables[channel * 256 + pixels[source + channel]!]!;
-      }
-      source += channels;
-      target += columnStep;
-    }
+    const source = offset + (sourceY * width + firstColumn + left) * channels;
+    const target = row + (flip ? width - 1 - firstColumn : firstColumn) * channels;
+    copy(pixels, source, images, target, lastColumn - firstColumn, columnStep, tables);
   }
 }
+
+/** `count` pixels from `source` on to `target` on, there `step` apart. */
+type CopyPixels = (
+  pixels: Uint8Array,
+  source: number,
+  images: Float32Array,
+  target: number,
+  count: number,
+  step: number,
+  tables: Float32Array,
+) => void;
+
+// As functions of one row each V8 compiles these loops to half the time that they take inside of the loop over rows.
+
+/** The usual number, written out, takes two thirds of the time. */
+const copyThreeChannels: CopyPixels = (pixels, source, images, target, count, step, tables) => {
+  for (let i = 0; i < count; i++) {
+    images[target] = tables[pixels[source]!]!;
+    images[target + 1] = tables[256 + pixels[source + 1]!]!;
+    images[target + 2] = tables[512 + pixels[source + 2]!]!;
+    source += 3;
+    target += step;
+  }
+};
+
+const copyChannels =
+  (channels: number): CopyPixels =>
+  (pixels, source, images, target, count, step, tables) => {
+    for (let channel = 0; channel < channels; channel++)
+      for (let i = 0; i < count; i++)
+        images[target + channel + i * step] = tables[channel * 256 + pixels[source + channel + i * channels]!]!;
+  };
 
 /**
  * Resizes a part to the whole, bilinearly between pixel centres: pixel t of the result lies at

@@ -247,10 +247,14 @@ it('samples are drawn by the seed alone, without repetition, and are the pixels 
   expect(await sampleDataset(room, { ...dataset, sha256: null }, { split: 'TRAIN' })).toEqual([]);
 });
 
-it('images come in the order that is asked for, from any place', async () => {
+it.each([
+  ['the file', undefined],
+  ['memory', { inMemoryBytes: 1_200 }],
+  ['the file, a byte too large for memory', { inMemoryBytes: 1_199 }],
+])('images come in the order that is asked for, from any place of %s', async (_, options) => {
   const labels = Array.from({ length: 200 }, (_, record) => record % 2);
   const { sha256 } = await validated(room, idxFiles({ labels }, { labels: [0] }), { format: 'IDX' });
-  const dataset = await openDataset(room, { sha256: sha256! });
+  const dataset = await openDataset(room, { sha256: sha256! }, options);
   const indices = [5, 6, 7, 3, 3, 199, 0, 1, 150];
   const into = new Uint8Array(indices.length * 6);
   dataset.gather('TRAIN', indices, into);

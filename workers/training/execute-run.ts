@@ -66,6 +66,9 @@ export async function executeRun(deps: WorkerDeps, runId: string): Promise<void>
   if ((await findRun(deps, runId))?.status === 'QUEUED') throw new PostponeJob(0);
 }
 
+/** CIFAR's training images take 154 MB; from some size on what a step computes outweighs the reading of its images. */
+const IN_MEMORY_DATASET_BYTES = 512 * 1024 ** 2;
+
 class CancelRequested extends Error {
   override readonly name = 'CancelRequested';
 }
@@ -118,7 +121,9 @@ class Attempt {
   async execute(): Promise<void> {
     let dataset: OpenDataset | undefined;
     try {
-      dataset = await this.patiently(() => openDataset(this.deps, { sha256: this.run.dataset.sha256! }));
+      const { sha256 } = this.run.dataset;
+      const options = { inMemoryBytes: IN_MEMORY_DATASET_BYTES };
+      dataset = await this.patiently(() => openDataset(this.deps, { sha256: sha256! }, options));
       const task = await this.prepare(dataset);
       const result = await this.train(task);
       if (result.outcome === 'finished') await this.publish(task, result);
