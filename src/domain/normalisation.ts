@@ -29,8 +29,12 @@ export function writeNormalised(pixels: Uint8Array, target: Float32Array, tables
   const area = target.length / channels;
   for (let channel = 0; channel < channels; channel++) {
     const table = tables.subarray(channel * 256, (channel + 1) * 256);
-    const start = channel * area;
-    for (let place = 0, source = channel; place < area; place++, source += channels)
-      target[start + place] = table[pixels[source]!]!;
+    writePlane(pixels, channel, channels, target.subarray(channel * area, (channel + 1) * area), table);
   }
+}
+
+/** As a function of its own V8 compiles the loop to a fraction of the time that it takes inside of another. */
+function writePlane(pixels: Uint8Array, first: number, step: number, plane: Float32Array, table: Float32Array): void {
+  for (let place = 0, source = first; place < plane.length; place++, source += step)
+    plane[place] = table[pixels[source]!]!;
 }

@@ -47,7 +47,6 @@ export async function decodeImage(bytes: Uint8Array, shape: ImageShape, maxPixel
   const small = height * width <= Math.min(SMALL_PIXELS, maxPixels);
   const plain = small ? decodePlainPng(bytes, height, width, channels) : undefined;
   if (plain !== undefined) return plain;
-  await probeImage(bytes, maxPixels);
   try {
     const pixels = await open(bytes, maxPixels)
       .autoOrient()
@@ -60,6 +59,8 @@ export async function decodeImage(bytes: Uint8Array, shape: ImageShape, maxPixel
       throw new Error(`${pixels.length} bytes do not make ${JSON.stringify(shape)}`);
     return pixels;
   } catch (error) {
+    // Whatever is wrong with the head is told more exactly by who reads nothing else.
+    await probeImage(bytes, maxPixels);
     throw notAnImage(error);
   }
 }

@@ -59,11 +59,19 @@ const CPU: Partial<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' }
 const JEMALLOC = `/usr/lib/${CPU[process.arch]}-linux-gnu/libjemalloc.so.2`;
 
 /**
+ * Without these jemalloc gives blocks of 8 MiB and more back at once, and a batch's activations, which are as large,
+ * cost page faults in every run; its own thread gives back what nobody has used for ten seconds.
+ */
+const MALLOC_CONF = 'background_thread:true,oversize_threshold:0';
+
+/**
  * What a released model took goes back to the system, where glibc would keep most of it: by jemalloc, which Debian's
  * redis-server brings, or else by a threshold of glibc's own (mallopt(3)), at a cost in speed
  * (docs/decisions/0009-serving-memory-and-threads.md).
  */
-export const MEMORY_OF_API = existsSync(JEMALLOC) ? { LD_PRELOAD: JEMALLOC } : { MALLOC_TRIM_THRESHOLD_: '131072' };
+export const MEMORY_OF_API = existsSync(JEMALLOC)
+  ? { LD_PRELOAD: JEMALLOC, MALLOC_CONF }
+  : { MALLOC_TRIM_THRESHOLD_: '131072' };
 
 function spawnProgram(
   name: string,

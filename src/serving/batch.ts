@@ -1,3 +1,5 @@
+import type { Images } from './session.js';
+
 /** The arithmetic of a batch: which rows of it are whose. */
 
 export interface BatchedResult {
@@ -13,7 +15,7 @@ export interface BatchedResult {
 
 /** A request on its way through one or more batches. */
 export interface PendingRequest {
-  readonly inputs: Float32Array;
+  readonly images: Images;
   readonly size: number;
   readonly arrivedAt: number;
   readonly resolve: (result: BatchedResult) => void;
@@ -33,13 +35,13 @@ export interface Part {
 }
 
 export function newRequest(
-  inputs: Float32Array,
+  images: Images,
   size: number,
   resolve: PendingRequest['resolve'],
   reject: PendingRequest['reject'],
 ): PendingRequest {
   return {
-    inputs,
+    images,
     size,
     resolve,
     reject,
@@ -52,18 +54,11 @@ export function newRequest(
   };
 }
 
-/** The inputs of one batch, one behind the other. A request that is a batch of its own is not copied. */
-export function gather(parts: Part[], images: number, imageLength: number): Float32Array {
-  const [first] = parts;
-  if (parts.length === 1 && first!.size === first!.request.size) return first!.request.inputs;
-  const inputs = new Float32Array(images * imageLength);
-  let at = 0;
-  for (const { request, start, size } of parts) {
-    inputs.set(request.inputs.subarray(start * imageLength, (start + size) * imageLength), at * imageLength);
-    at += size;
-  }
-  return inputs;
-}
+/** The images of one batch, part by part. A request that was not cut is not copied. */
+export const imagesOf = (parts: readonly Part[], imageLength: number): Images[] =>
+  parts.map(({ request: { images, size: all }, start, size }) =>
+    size === all ? images : images.slice(start * imageLength, (start + size) * imageLength),
+  );
 
 /** Gives each request its rows, and answers those that have all of them. */
 export function scatter(parts: Part[], outputs: Float32Array, images: number, computeMs: number): void {

@@ -1,5 +1,6 @@
 import { ResidualError, unavailable } from '../errors.js';
-import { gather, newRequest, scatter, type BatchedResult, type Part, type PendingRequest } from './batch.js';
+import { imagesOf, newRequest, scatter, type BatchedResult, type Part, type PendingRequest } from './batch.js';
+import type { Images } from './session.js';
 
 /**
  * Requests that arrive together are computed together, by the rules of Triton's dynamic batcher
@@ -9,8 +10,8 @@ import { gather, newRequest, scatter, type BatchedResult, type Part, type Pendin
  * company, but no request longer than that. A request above `maxBatchImages` is cut into parts, any other stays whole.
  */
 export interface BatcherOptions extends Partial<BatchRules> {
-  /** Computes (size, …) inputs into (size, …) outputs. It is never called again before it has settled. */
-  readonly compute: (inputs: Float32Array, size: number) => Promise<Float32Array>;
+  /** Computes `size` images, one part behind the other, into (size, …). Never called again before it has settled. */
+  readonly compute: (images: readonly Images[], size: number) => Promise<Float32Array>;
   /** Numbers that make one image. */
   readonly imageLength: number;
   readonly onBatch?: (batch: BatchReport) => void;
@@ -71,11 +72,11 @@ export class Batcher {
   }
 
   /**
-   * @param inputs `size` images; the batcher may hand the buffer over, so do not use it afterwards
+   * @param images `size` of them; the batcher may hand the buffer over, so do not use it afterwards
    * @param signal takes what has not begun out of the queue; its reason is the rejection
    * @throws RATE_LIMITED at once where too many images wait, SERVICE_UNAVAILABLE once the batcher was stopped
    */
-  run(inputs: Float32Array, size: number, signal?: AbortSignal): Promise<BatchedResult> {
+  run(images: Images, size: number, signal?: AbortSignal): Promise<BatchedResult> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.#stopping !== undefined) return Promise.reject(unavailable('the server is shutting down'));
     const { maxQueueImages } = this.#rules;
@@ -83,7 +84,7 @@ export class Batcher {
       return Promise.reject(queueFull(this.#queuedImages, maxQueueImages));
     let request!: PendingRequest;
     const result = new Promise<BatchedResult>((resolve, reject) => {
-      request = newRequest(inputs, size, resolve, reject);
+      request = newRequest(images, size, resolve, reject);
     });
     this.#enqueue(request);
     return signal === undefined ? result : this.#unlessAborted(request, result, signal);
@@ -144,16 +145,17 @@ export class Batcher {
 
   async #compute(parts: Part[], reason: ReleaseReason): Promise<void> {
     this.#queue.splice(0, parts.length);
-    const images = parts.reduce((sum, { size }) => sum + size, 0);
-    this.#queuedImages -= images;
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    this.#queuedImages -= size;
     this.#computing = true;
     const startedAt = performance.now();
     for (const { request } of parts) request.startedAt ??= startedAt;
     try {
-      const outputs = await this.#options.compute(gather(parts, images, this.#options.imageLength), images);
+      const outputs = await this.#options.compute(imagesOf(parts, this.#options.imageLength), size);
       const computeMs = performance.now() - startedAt;
-      this.#options.onBatch({ images, requests: new Set(parts.map(({ request }) => request)).size, reason, computeMs });
-      scatter(parts, outputs, images, computeMs);
+      const requests = new Set(parts.map(({ request }) => request)).size;
+      this.#options.onBatch({ images: size, requests, reason, computeMs });
+      scatter(parts, outputs, size, computeMs);
     } catch (error) {
       for (const { request } of parts) this.#withdraw(request, error);
     }

@@ -1,3 +1,4 @@
+import { normalisationTables } from '../domain/normalisation.js';
 import type { ServingSettings } from '../domain/serving-settings.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
@@ -30,12 +31,13 @@ export async function loadModel(
   version: ResolvedVersion,
 ): Promise<ServedModel> {
   const onnx = await objects.get(onnxArtifact(version).sha256);
-  const session = await Session.open(onnx, { threads });
-  const { height, width, channels } = version.model;
+  const { model, channelMean: mean, channelStd: std } = version;
+  const session = await Session.open(onnx, { threads, tables: normalisationTables({ mean, std }) });
+  const { height, width, channels } = model;
   const batcher = new Batcher({
-    compute: (inputs, size) => session.run(inputs, size),
+    compute: (images, size) => session.run(images, size),
     imageLength: height * width * channels,
-    ...batchRules(version.model),
+    ...batchRules(model),
     onBatch,
   });
   return {

@@ -8,9 +8,9 @@ import { Explainer } from './explainer.js';
 import { servedVersion, type ServedModel } from './load-model.js';
 import type { CacheEntryState } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
-import { checkTensor, countImages, imageInput, type RequestInputs } from './request-inputs.js';
+import { checkTensor, countImages, imageShape, type RequestInputs } from './request-inputs.js';
 import { ServedModels } from './served-models.js';
-import { SessionLostError } from './session.js';
+import { SessionLostError, type Images } from './session.js';
 import { ServingRecorder, type ServingMetrics, type ServingStats } from './stats.js';
 import { topClasses, type ClassScore } from './top-classes.js';
 
@@ -80,8 +80,8 @@ interface Computed {
 }
 
 /**
- * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As inputs
- * of 3x224x224 they take 620 MB.
+ * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As pixels
+ * of 224x224x3 they take 154 MB.
  */
 const MAX_PENDING_IMAGES = 1024;
 
@@ -207,7 +207,7 @@ export class Predictor {
   ): Promise<Buffer[] | undefined> {
     if (!explain) return undefined;
     if (mapShape === null) throw cannotExplain(version);
-    return this.#explainer.explain(images, { shape: mapShape, maps }, imageInput(version).shape, signal);
+    return this.#explainer.explain(images, { shape: mapShape, maps }, imageShape(version), signal);
   }
 
   /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
@@ -258,17 +258,16 @@ export class Predictor {
     }
   }
 
-  /** (N, C, H, W) */
-  async #read(version: ResolvedVersion, given: RequestInputs, signal: AbortSignal | undefined): Promise<Float32Array> {
-    const input = imageInput(version);
+  async #read(version: ResolvedVersion, given: RequestInputs, signal: AbortSignal | undefined): Promise<Images> {
+    const shape = imageShape(version);
     if (!('images' in given)) {
-      checkTensor(given, input.shape);
+      checkTensor(given, shape);
       return given.values;
     }
     const startedAt = performance.now();
-    const inputs = await this.#preprocessor.preprocess(given.images, input, given.field, signal);
+    const pixels = await this.#preprocessor.preprocess(given.images, shape, given.field, signal);
     this.#recorder.preprocessed(performance.now() - startedAt);
-    return inputs;
+    return pixels;
   }
 }
 

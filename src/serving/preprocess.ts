@@ -1,14 +1,6 @@
 import pLimit from 'p-limit';
-import { writeNormalised } from '../domain/normalisation.js';
 import { badInput, tooLarge } from '../errors.js';
 import { decodeImage, ImageError, type ImageShape } from '../infra/images.js';
-
-/** What the network takes. */
-export interface ImageInput {
-  readonly shape: ImageShape;
-  /** Of `normalisationTables`. */
-  readonly tables: Float32Array;
-}
 
 /**
  * Decodes run in libuv's pool, which has four threads: more at once would only hold memory. Measured on two cores:
@@ -24,29 +16,27 @@ export class Preprocessor {
   constructor(private readonly options: { readonly maxPixels: number }) {}
 
   /**
-   * Encoded images (PNG, JPEG, WebP) as a network's input.
+   * Encoded images (PNG, JPEG, WebP) as pixels of a network's shape.
    * @param field dotted path of the list, for the errors
-   * @returns (N, C, H, W) float32, normalised
+   * @returns (N, H, W, C), which owns its buffer
    * @throws BAD_USER_INPUT for what is no image, PAYLOAD_TOO_LARGE for what has too many pixels, on `field.index`
    */
   async preprocess(
     images: readonly Uint8Array[],
-    input: ImageInput,
+    shape: ImageShape,
     field: string,
     signal?: AbortSignal,
-  ): Promise<Float32Array> {
-    const { height, width, channels } = input.shape;
-    const imageLength = height * width * channels;
-    const inputs = new Float32Array(images.length * imageLength);
+  ): Promise<Uint8Array> {
+    const imageLength = shape.height * shape.width * shape.channels;
+    const pixels = new Uint8Array(images.length * imageLength);
     const decode = async (image: Uint8Array, index: number) => {
       signal?.throwIfAborted();
-      const pixels = await this.#decode(image, input.shape, `${field}.${index}`);
-      writeNormalised(pixels, inputs.subarray(index * imageLength, (index + 1) * imageLength), input.tables);
+      pixels.set(await this.#decode(image, shape, `${field}.${index}`), index * imageLength);
     };
     const decoded = await Promise.allSettled(images.map((image, index) => this.#limit(decode, image, index)));
     // The first in the request's order, so that the same request always gives the same error.
     for (const result of decoded) if (result.status === 'rejected') throw result.reason;
-    return inputs;
+    return pixels;
   }
 
   async #decode(image: Uint8Array, shape: ImageShape, field: string): Promise<Uint8Array> {

@@ -1,8 +1,6 @@
-import { normalisationTables } from '../domain/normalisation.js';
 import { badInput } from '../errors.js';
 import type { ImageShape } from '../infra/images.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
-import type { ImageInput } from './preprocess.js';
 
 /** The images of a request. */
 export type RequestInputs = EncodedImages | ImageTensor;
@@ -44,8 +42,9 @@ export function checkTensor({ field, shape, values }: ImageTensor, { channels, h
     throw badInput(field, `${values.length} values; shape [${shape.join(', ')}] has ${length}`);
 }
 
-/** What a version's network takes. */
-export function imageInput({ model, channelMean, channelStd }: ResolvedVersion): ImageInput {
-  const { height, width, channels } = model;
-  return { shape: { height, width, channels }, tables: normalisationTables({ mean: channelMean, std: channelStd }) };
-}
+/** Of what a version's network takes. */
+export const imageShape = ({ model: { height, width, channels } }: ResolvedVersion): ImageShape => ({
+  height,
+  width,
+  channels,
+});

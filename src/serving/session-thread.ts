@@ -2,7 +2,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { writeNormalised } from '../domain/normalisation.js';
 import { needsExactKernels } from './integer-kernels.js';
+import type { Images, SessionOptions } from './session.js';
 
 /**
  * The thread that one `Session` (session.ts) computes in. onnxruntime-node's `run` and `create` return promises and yet
@@ -11,9 +13,9 @@ import { needsExactKernels } from './integer-kernels.js';
  */
 
 export type Task =
-  | { readonly kind: 'load'; readonly onnx: Uint8Array; readonly threads: number; readonly output: string }
-  /** `images`: (size, C, H, W) float32, normalised. */
-  | { readonly kind: 'run'; readonly images: Float32Array; readonly size: number }
+  | ({ readonly kind: 'load'; readonly onnx: Uint8Array; readonly output: string } & Omit<SessionOptions, 'output'>)
+  /** `images`: `size` in all. */
+  | { readonly kind: 'run'; readonly images: readonly Images[]; readonly size: number }
   | { readonly kind: 'release' };
 
 export interface Request {
@@ -42,6 +44,10 @@ let session: InferenceSession | undefined;
 let outputName: string;
 /** [C, H, W] */
 let imageShape: number[] = [];
+/** Of `normalisationTables`. */
+let tables: Float32Array | undefined;
+/** Where a batch is put together, kept since memory that is new costs as much as filling it. */
+let batch = new Float32Array();
 let mapShape: MapShape = null;
 
 // One after the other: a release must not overtake a run.
@@ -65,13 +71,14 @@ async function answer({ id, task }: Request): Promise<void> {
 }
 
 async function perform(task: Task): Promise<Float32Array | null> {
-  if (task.kind === 'run') return infer(task.images, task.size);
+  if (task.kind === 'run') return infer(together(task.images), task.size);
   await (task.kind === 'load' ? load(task) : session?.release());
   return null;
 }
 
-async function load({ onnx, threads, output }: Extract<Task, { kind: 'load' }>): Promise<void> {
+async function load({ onnx, threads, output, ...options }: Extract<Task, { kind: 'load' }>): Promise<void> {
   outputName = output;
+  tables = options.tables;
   session = await InferenceSession.create(onnx, {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -94,6 +101,30 @@ async function load({ onnx, threads, output }: Extract<Task, { kind: 'load' }>):
   await infer(new Float32Array(imageShape.reduce((product, size) => product * size, 1)), 1);
 }
 
+/** As the network takes them. */
+function together(images: readonly Images[]): Float32Array {
+  const [first] = images;
+  if (images.length === 1 && first instanceof Float32Array) return first;
+  const length = images.reduce((sum, part) => sum + part.length, 0);
+  if (batch.length < length) batch = new Float32Array(length);
+  let at = 0;
+  for (const part of images) {
+    const target = batch.subarray(at, at + part.length);
+    if (part instanceof Float32Array) target.set(part);
+    else normalise(part, target);
+    at += part.length;
+  }
+  return batch.subarray(0, length);
+}
+
+function normalise(pixels: Uint8Array, target: Float32Array): void {
+  if (!tables) throw new Error('pixels need the tables that normalise them');
+  const imageLength = imageShape.reduce((product, size) => product * size, 1);
+  for (let at = 0; at < pixels.length; at += imageLength)
+    writeNormalised(pixels.subarray(at, at + imageLength), target.subarray(at, at + imageLength), tables);
+}
+
+/** @param images (size, C, H, W) float32, normalised */
 async function infer(images: Float32Array, size: number): Promise<Float32Array> {
   const input = new Tensor('float32', images, [size, ...imageShape]);
   if (mapShape === null) {

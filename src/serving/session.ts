@@ -6,9 +6,17 @@ export class SessionLostError extends Error {
   override readonly name = 'SessionLostError';
 }
 
+/**
+ * One or more images, one behind the other: pixels of 8 bits (N, H, W, C), which the session normalises, or what the
+ * network takes itself, (N, C, H, W) float32.
+ */
+export type Images = Uint8Array | Float32Array;
+
 export interface SessionOptions {
   /** Threads that one batch computes with (onnxruntime's intra-op threads). */
   readonly threads: number;
+  /** Of `normalisationTables`: for sessions that are given pixels. */
+  readonly tables?: Float32Array;
   /**
    * Which of the model's outputs `run` gives.
    * @default 'probabilities'
@@ -38,10 +46,11 @@ export class Session {
    * Loads the model and runs it once, so that the first user does not pay for it.
    * @param onnx the file; where it owns its buffer that is handed over, so do not use it afterwards
    */
-  static async open(onnx: Uint8Array, { threads, output = 'probabilities' }: SessionOptions): Promise<Session> {
+  static async open(onnx: Uint8Array, { output = 'probabilities', ...options }: SessionOptions): Promise<Session> {
     const session = new Session();
     try {
-      await session.#ask({ kind: 'load', onnx, threads, output }, onnx);
+      const file = owned(onnx);
+      await session.#ask({ kind: 'load', onnx: file, output, ...options }, [file.buffer]);
       return session;
     } catch (error) {
       await session.release();
@@ -61,13 +70,14 @@ export class Session {
   }
 
   /**
-   * @param images (size, C, H, W) float32, normalised; where it owns its buffer that is handed over
+   * @param images `size` in all; buffers that they own are handed over
    * @returns of the output that it was opened for, (size, K); with a `mapShape` (size, K + H' W'), each image's
    *   probabilities and then its likeliest class's map
    * @throws SessionLostError
    */
-  async run(images: Float32Array, size: number): Promise<Float32Array> {
-    return (await this.#ask({ kind: 'run', images, size }, images))!;
+  async run(images: Images | readonly Images[], size: number): Promise<Float32Array> {
+    const parts = (ArrayBuffer.isView(images) ? [images] : images).map(owned);
+    return (await this.#ask({ kind: 'run', images: parts, size }, parts.map(({ buffer }) => buffer)))!;
   }
 
   /** Frees the memory, once the runs under way are done. Safe to call twice. */
@@ -78,12 +88,12 @@ export class Session {
     await this.#exited;
   }
 
-  #ask(task: Task, handedOver?: Uint8Array | Float32Array): Promise<Float32Array | null> {
+  #ask(task: Task, handedOver: ArrayBuffer[] = []): Promise<Float32Array | null> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
     const request: Request = { id: this.#nextId++, task };
     return new Promise((resolve, reject) => {
       this.#waiting.set(request.id, { resolve, reject });
-      this.#thread.postMessage(request, ownedBuffer(handedOver));
+      this.#thread.postMessage(request, handedOver);
     });
   }
 
@@ -109,7 +119,10 @@ export class Session {
  */
 export const estimateSessionBytes = (onnxBytes: number): number => 3 * onnxBytes + 16 * 1024 ** 2;
 
-/** A view of a part of a buffer cannot be handed over: it is copied. */
-function ownedBuffer(view: Uint8Array | Float32Array | undefined): ArrayBuffer[] {
-  return view?.buffer instanceof ArrayBuffer && view.buffer.byteLength === view.byteLength ? [view.buffer] : [];
+type Owned<View> = View & { readonly buffer: ArrayBuffer };
+
+/** A view of a part of a buffer cannot be handed over, and would be sent with the whole of it: it is copied. */
+function owned<View extends Images>(view: View): Owned<View> {
+  const isWhole = view.buffer instanceof ArrayBuffer && view.buffer.byteLength === view.byteLength;
+  return (isWhole ? view : view.slice()) as Owned<View>;
 }

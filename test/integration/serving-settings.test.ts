@@ -111,6 +111,7 @@ test('a prediction that its client gave up over HTTP while it waited is never co
   await configure(model, { maxDelayMs: 2_000 });
   await predict(model);
   const before = { images: await metric('prediction_batch_images_sum'), aborted: await metric('predictions_total', 'code="ABORTED"') };
+  const preprocessed = await metric('prediction_preprocess_seconds_count');
   const client = new AbortController();
   const given = fetch(platform.url, {
     method: 'POST',
@@ -118,7 +119,6 @@ test('a prediction that its client gave up over HTTP while it waited is never co
     headers: { 'content-type': 'application/json', authorization: `Bearer ${platform.adminKey}` },
     body: JSON.stringify({ query: PREDICT, variables: { model, images: Array(5).fill(PNG) } }),
   });
-  const preprocessed = await metric('prediction_preprocess_seconds_count');
   await vi.waitFor(async () => expect(await metric('prediction_preprocess_seconds_count')).toBe(preprocessed + 1));
   client.abort();
   await expect(given).rejects.toThrow('abort');

@@ -9,8 +9,9 @@ function controlled(options: Partial<BatcherOptions> = {}) {
   const batcher = new Batcher({
     imageLength: 1,
     onBatch: (report) => reports.push(report),
-    compute: (inputs, size) =>
+    compute: (images, size) =>
       new Promise((resolve, reject) => {
+        const inputs = Float32Array.from(images.flatMap((part) => [...part]));
         expect(inputs).toHaveLength(size);
         batches.push({ inputs: [...inputs], finish: () => resolve(inputs.map((value) => 2 * value)), fail: reject });
         arrivals.shift()?.();
@@ -59,11 +60,11 @@ describe('the batcher', () => {
     let most = 0;
     const { batcher } = controlled({
       maxBatchImages: 2,
-      compute: async (inputs) => {
+      compute: async (_, size) => {
         most = Math.max(most, ++computing);
         for (let turn = 0; turn < 3; turn++) await immediate();
         computing--;
-        return inputs;
+        return new Float32Array(size);
       },
     });
     const answers: Promise<unknown>[] = [];

@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { normalisationTables, writeNormalised } from '../../../src/domain/normalisation.js';
 import { initialTensors } from '../../../src/domain/network/initialise.js';
 import { buildGraph } from '../../../src/domain/network/layers.js';
 import { normaliseNetwork } from '../../../src/domain/network/normalise.js';
@@ -44,6 +45,25 @@ describe('an inference session', () => {
       expect(Math.max(...difference)).toBeLessThan(1e-5);
     }
     await direct.release();
+  });
+
+  it('normalises pixels, in batches of several parts of both kinds, and takes views of larger buffers', async () => {
+    const tables = normalisationTables({ mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] });
+    const session = await Session.open(makeOnnx(), { threads: 1, tables });
+    opened.push(session);
+    const pixels = Uint8Array.from({ length: 4 * 3072 }, (_, index) => 128 + 100 * Math.sin(index ** 1.5));
+    const images = new Float32Array(pixels.length);
+    for (let at = 0; at < pixels.length; at += 3072)
+      writeNormalised(pixels.subarray(at, at + 3072), images.subarray(at, at + 3072), tables);
+    const expected = await session.run(images.slice(), 4);
+    expect(new Set(expected).size).toBeGreaterThan(2 * ROW);
+    expect(await session.run(pixels.slice(), 4)).toEqual(expected);
+    const part = (first: number, end: number) => [first * 3072, end * 3072] as const;
+    const parts = [pixels.subarray(...part(0, 1)), images.subarray(...part(1, 3)), pixels.slice(...part(3, 4))];
+    expect(await session.run(parts, 4)).toEqual(expected);
+    expect(pixels).toHaveLength(4 * 3072);
+    const without = await open();
+    await expect(without.run(pixels, 4)).rejects.toThrow(/pixels need the tables/);
   });
 
   it('gives another output than the probabilities alone, without maps', async () => {
