@@ -371,7 +371,9 @@ describe('the table of runs', () => {
     for (let chosen = 0; chosen < 8; chosen++) await boxes.nth(chosen).check();
     expect(await boxes.nth(8).isDisabled()).toBe(true);
     await page.getByRole('link', { name: 'Compare (8)' }).click();
-    expect(await page.getByRole('region', { name: 'Comparison' }).getByRole('columnheader').count()).toBe(8);
+    const compared = page.getByRole('region', { name: 'Comparison' }).getByRole('columnheader');
+    await compared.first().waitFor();
+    expect(await compared.count()).toBe(8);
     await database.trainingRun.deleteMany({ where: { tags: { has: 'thousand' } } });
   });
 

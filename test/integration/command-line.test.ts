@@ -208,7 +208,7 @@ describe('train', { sequential: true }, () => {
       ['--quiet', '--return', '--command', `"${process.execPath}" "${RESIDUAL}" watch ${number} >watched.txt`, '/dev/null'],
       { cwd: folder, env: { PATH: process.env['PATH'], HOME: folder, SHELL: '/bin/sh', TERM: 'xterm', ...optionsOf().env } },
     );
-    expect(terminal.stdout).toMatch(/\x1b.*█{24} 100% \| epoch 3\/3 \| loss \d/s);
+    expect(terminal.stdout).toMatch(/\x1b.* {2}={24} 100% \| epoch 3\/3 \| loss \d/s);
     expect(await readFile(inFolder('watched.txt'), 'utf8')).toContain('is version 1 of tiny.');
     const { stderr } = await run('watch', String(number));
     expect(stderr).toMatch(/^ +100% \| epoch 3\/3 \| loss \d/m);

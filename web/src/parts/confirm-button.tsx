@@ -1,7 +1,9 @@
 import { useId, useRef, type ReactNode } from 'react';
 
 /** Asks before it does what cannot be undone. */
-export function ConfirmButton({ label, question, answer = label, children, onConfirm, quiet = false, disabled = false }: {
+export function ConfirmButton({
+  label, question, answer = label, children, onConfirm, quiet = false, disabled = false,
+}: {
   label: string;
   question: string;
   /** That does it, where that is not what the button says. */

@@ -51,7 +51,8 @@ interface InputFormProps {
  * A form for every field of an input type. What is left empty is not sent, so that the API's default, which is shown in
  * its place, holds. An error of the API stands beside the field that it names.
  */
-export function InputForm({ input, groups, initial = {}, problem, busy, onSubmit, onChange, ...props }: InputFormProps) {
+export function InputForm({ input, groups, initial = {}, problem, onSubmit, onChange, ...props }: InputFormProps) {
+  const { busy = false } = props;
   const [own, setOwn] = useState(initial);
   const entries = props.entries ?? own;
   const [faults, setFaults] = useState<Readonly<Record<string, string>>>({});
@@ -102,6 +103,7 @@ export function InputForm({ input, groups, initial = {}, problem, busy, onSubmit
     focusFault(form.current);
   }, [busy, refused]);
 
+  const marked = { ...byPath(live), ...byPath(refused), ...faults };
   const context: FieldContext = {
     entries,
     set,
@@ -110,7 +112,7 @@ export function InputForm({ input, groups, initial = {}, problem, busy, onSubmit
     beside: props.beside ?? {},
     placeholders: props.placeholders ?? {},
     first: props.first ?? [],
-    faults: { ...byPath(live), ...byPath(refused), ...faults },
+    faults: marked,
   };
   return (
     <form ref={form} className="input-form" onSubmit={submit} noValidate>
@@ -126,7 +128,7 @@ export function InputForm({ input, groups, initial = {}, problem, busy, onSubmit
       ))}
       {props.children}
       {!placed && <ProblemNote problem={problem} />}
-      {Object.keys(context.faults).length > 0 && (
+      {Object.keys(marked).length > 0 && (
         <p role="alert" className="problem">Not yet: see what is marked above.</p>
       )}
       <button type="submit" className="primary" disabled={busy}>{props.submitLabel}</button>
