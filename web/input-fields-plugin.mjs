@@ -12,7 +12,7 @@ import {
 export function plugin(schema) {
   const types = Object.values(schema.getTypeMap()).filter((type) => isInputObjectType(type));
   const inputs = Object.fromEntries(types.map((type) => [type.name, Object.values(type.getFields()).map(describe)]));
-  return `import type { InputField } from '../parts/input-form';
+  return `import type { InputField } from '../parts/input-entries';
 
 export const INPUT_FIELDS = ${JSON.stringify(inputs, null, 2)} as const satisfies Record<string, readonly InputField[]>;
 `;

@@ -192,8 +192,12 @@ describe('models', () => {
     expect(await stage.getByLabel('width').getAttribute('aria-invalid')).toBe('true');
     await stage.getByLabel('width').fill('wide');
     await stage.getByText('a whole number, not wide').or(stage.getByText('a number, not wide')).waitFor();
-    await expectPleasant(page);
     await stage.getByLabel('width').fill('32');
+    await stage.getByLabel('blocks').fill('999');
+    const stages = page.getByRole('group', { name: 'stages', exact: true, description: /The stages have 1005 blocks together/ });
+    await stages.waitFor();
+    await expectPleasant(page);
+    await stage.getByLabel('blocks').fill('2');
     await preview.getByText('Not a network yet').waitFor({ state: 'detached' });
 
     await page.getByLabel('… or those of a data set').selectOption({ label: 'shapes@1 (4 classes)' });
@@ -240,7 +244,7 @@ describe('models', () => {
     expect(await aliases()).toEqual([{ name: 'production', version: { version: 2 } }]);
     await page.getByLabel('New alias').fill('latest');
     await page.getByRole('button', { name: 'Set alias' }).click();
-    await page.getByRole('alert').waitFor();
+    await page.getByRole('alert').getByText('alias', { exact: true }).waitFor();
     await page.getByLabel('New alias').fill('staging');
     await page.getByLabel('for version').selectOption('1');
     await page.getByRole('button', { name: 'Set alias' }).click();

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 
-const COMMAND = path.resolve(import.meta.dirname, '../../scripts/residual.mjs');
+/** What `npx residual` starts. */
+export const RESIDUAL = path.resolve(import.meta.dirname, '../../scripts/residual.mjs');
 
 export interface Ended {
   readonly code: number | null;
@@ -27,7 +28,7 @@ export interface CommandOptions {
 /** The real command, as `npx residual` runs it. */
 export function startResidual(args: readonly string[], { env, cwd, input = '' }: CommandOptions = {}): ResidualProcess {
   const { PATH = '' } = process.env;
-  const child = spawn(process.execPath, [COMMAND, ...args], { env: { PATH, HOME: '/nonexistent', ...env }, cwd });
+  const child = spawn(process.execPath, [RESIDUAL, ...args], { env: { PATH, HOME: '/nonexistent', ...env }, cwd });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));

@@ -1,14 +1,16 @@
-import { createHash } from 'node:crypto';
+import { execFile } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { readConfig } from '../../src/config.js';
 import { corruptObject } from '../helpers/corrupt-object.js';
 import { image } from '../helpers/dataset-files.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
-import { residual, startResidual, type Ended } from '../helpers/residual-command.js';
+import { RESIDUAL, residual, startResidual, type Ended } from '../helpers/residual-command.js';
 import { CLASS_NAMES, drawImages, encodeIdx, SIDE } from '../helpers/shapes-data.js';
 import { readRun, until } from '../helpers/training.js';
 
@@ -85,7 +87,7 @@ describe('login', { sequential: true }, () => {
   test('is not needed where the environment has address and key', async () => {
     const env = { RESIDUAL_URL: platform.url, RESIDUAL_KEY: await platform.createKey('VIEWER') };
     expect((await residual(['runs', '--json'], { env })).stdout).toBe('[]\n');
-    const refused = await residual(['cancel', 'none'], { env });
+    const refused = await residual(['cancel', randomUUID()], { env });
     expectRefusal(refused, 1, /TRAINER/);
   });
 });
@@ -197,6 +199,31 @@ describe('train', { sequential: true }, () => {
     const ended = await watching.ended;
     expect(ended.code).toBe(1);
     expect(ended.stderr).toContain(`residual: the run ${id} is CANCELLED\n`);
+  });
+
+  test('shows a bar on a terminal, and a line where there is none', async () => {
+    const [{ number }] = await json('runs', '--status', 'succeeded');
+    const terminal = await promisify(execFile)(
+      'script',
+      ['--quiet', '--return', '--command', `"${process.execPath}" "${RESIDUAL}" watch ${number} >watched.txt`, '/dev/null'],
+      { cwd: folder, env: { PATH: process.env['PATH'], HOME: folder, SHELL: '/bin/sh', TERM: 'xterm', ...optionsOf().env } },
+    );
+    expect(terminal.stdout).toMatch(/\x1b.* {2}={24} 100% \| epoch 3\/3 \| loss \d/s);
+    expect(await readFile(inFolder('watched.txt'), 'utf8')).toContain('is version 1 of tiny.');
+    const { stderr } = await run('watch', String(number));
+    expect(stderr).toMatch(/^ +100% \| epoch 3\/3 \| loss \d/m);
+  });
+
+  test('a run is named by its number, or by the beginning of its id where no other id begins so', async () => {
+    const runs: { id: string; number: number }[] = await json('runs');
+    const { id, number } = runs.at(-1)!;
+    expect((await json('watch', String(number))).id).toBe(id);
+    const begins = (length: number) => runs.filter((run) => run.id.startsWith(id.slice(0, length))).length;
+    const length = Array.from(id, (_, place) => place).find((place) => place >= 4 && begins(place) === 1);
+    expect((await json('watch', id.slice(0, length))).id).toBe(id);
+    const beginning = id.slice(0, 4);
+    expectRefusal(await run('cancel', beginning), 1, new RegExp(`the ids of ${runs.length} runs begin with ${beginning}: give more of it`));
+    expectRefusal(await run('cancel', id.slice(0, 3)), 1, /there is no run/);
   });
 
   test('ends at once with --detach', async () => {

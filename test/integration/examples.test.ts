@@ -37,9 +37,10 @@ beforeAll(async () => {
 afterAll(() => platform.stop());
 
 describe('examples/', () => {
-  test('is what Sandbox opens with: five operations, word for word', async () => {
-    const page = await fetch(platform.url, { headers: { accept: 'text/html' } });
-    const [, document] = /"document":"((?:[^"\\]|\\.)*)"/.exec(await page.text()) ?? [];
+  test('is what Sandbox opens with: five operations, word for word, and the header for a key', async () => {
+    const page = await (await fetch(platform.url, { headers: { accept: 'text/html' } })).text();
+    expect(page).toContain('"headers":{"authorization":""}');
+    const [, document] = /"document":"((?:[^"\\]|\\.)*)"/.exec(page) ?? [];
     const opened = JSON.parse(`"${document}"`) as string;
     expect(FILES).toHaveLength(5);
     for (const file of FILES) expect(opened).toContain(read(file));

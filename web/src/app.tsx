@@ -1,6 +1,8 @@
 import { lazy, Suspense } from 'react';
-import { NavLink, Route, Routes } from 'react-router';
+import { NavLink, Route, Routes, useLocation } from 'react-router';
 import { KeyGate } from './parts/key-gate';
+import { PageBoundary } from './parts/page-boundary';
+import { useArrival } from './parts/use-arrival';
 import { NotFound } from './pages/not-found';
 import { Runs } from './pages/runs';
 
@@ -39,26 +41,37 @@ export function App() {
             <a href="/graphql">Sandbox</a>
             <button type="button" className="quiet" onClick={leave}>Forget key</button>
           </header>
-          <main id="content">
-            <Suspense fallback={<p className="hint">Loading …</p>}>
-              <Routes>
-                <Route path="/" element={<Runs />} />
-                <Route path="/runs/new" element={<NewRun />} />
-                <Route path="/runs/:id" element={<Run />} />
-                <Route path="/compare" element={<Compare />} />
-                <Route path="/models" element={<Models />} />
-                <Route path="/models/new" element={<NewModel />} />
-                <Route path="/models/:name" element={<Model />} />
-                <Route path="/datasets" element={<Datasets />} />
-                <Route path="/datasets/:name" element={<Dataset />} />
-                <Route path="/predict" element={<Predict />} />
-                <Route path="/serving" element={<Serving />} />
-                <Route path="*" element={<NotFound />} />
-              </Routes>
-            </Suspense>
-          </main>
+          <Content />
         </>
       )}
     </KeyGate>
+  );
+}
+
+function Content() {
+  const { pathname } = useLocation();
+  const content = useArrival();
+  return (
+    <main id="content" ref={content} tabIndex={-1}>
+      <Suspense fallback={<p className="hint">Loading …</p>}>
+        {/* What is wrong with one page is not with the next. */}
+        <PageBoundary key={pathname}>
+          <Routes>
+            <Route path="/" element={<Runs />} />
+            <Route path="/runs/new" element={<NewRun />} />
+            <Route path="/runs/:id" element={<Run />} />
+            <Route path="/compare" element={<Compare />} />
+            <Route path="/models" element={<Models />} />
+            <Route path="/models/new" element={<NewModel />} />
+            <Route path="/models/:name" element={<Model />} />
+            <Route path="/datasets" element={<Datasets />} />
+            <Route path="/datasets/:name" element={<Dataset />} />
+            <Route path="/predict" element={<Predict />} />
+            <Route path="/serving" element={<Serving />} />
+            <Route path="*" element={<NotFound />} />
+          </Routes>
+        </PageBoundary>
+      </Suspense>
+    </main>
   );
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { choice, pngFile, wholeNumber, withExample } from '../arguments.js';
 import { followRun } from '../follow-run.js';
-import { cancelRun, listRuns, type RunSummary } from '../operations/runs.js';
+import { cancelRun, findRunId, listRuns, type RunSummary } from '../operations/runs.js';
 import { withApi } from '../session.js';
 import { four, moment, table } from '../tables.js';
 
@@ -32,30 +32,33 @@ interface ListOptions {
   readonly limit: number;
 }
 
+/** What a run is named by. */
+const RUN = 'its number, its id, or the beginning of its id';
+
 export function addWatch(program: Command): void {
   const watch = program
     .command('watch')
     .description('follow a run to its end; Ctrl-C leaves it going')
-    .argument('<run>', 'its id')
+    .argument('<run>', RUN)
     .option('--plot <file.png>', 'draw accuracy and loss over epochs', pngFile)
-    .action((id: string, options: { plot?: string }, command: Command) =>
-      withApi(command, (session) => followRun(session, id, options)),
+    .action((reference: string, options: { plot?: string }, command: Command) =>
+      withApi(command, async (session) => followRun(session, await findRunId(session.api, reference), options)),
     );
-  withExample(watch, 'npx residual watch 0d9e1f0c-6f1e-4f55-9a39-0d5e9c1f3b7a --plot curves.png');
+  withExample(watch, 'npx residual watch 12 --plot curves.png');
 }
 
 export function addCancel(program: Command): void {
   const cancel = program
     .command('cancel')
     .description('end a run: one that waits at once, one that runs within 2 s')
-    .argument('<run>', 'its id')
-    .action((id: string, _options: unknown, command: Command) =>
+    .argument('<run>', RUN)
+    .action((reference: string, _options: unknown, command: Command) =>
       withApi(command, async ({ api, result }) => {
-        const run = await cancelRun(api, id);
-        result(run, run.status === 'CANCELLED' ? `Run ${id} is cancelled.` : `Run ${id} is asked to end.`);
+        const run = await cancelRun(api, await findRunId(api, reference));
+        result(run, run.status === 'CANCELLED' ? `Run ${run.id} is cancelled.` : `Run ${run.id} is asked to end.`);
       }),
     );
-  withExample(cancel, 'npx residual cancel 0d9e1f0c-6f1e-4f55-9a39-0d5e9c1f3b7a');
+  withExample(cancel, 'npx residual cancel 12');
 }
 
 function describe(runs: readonly RunSummary[]): string {

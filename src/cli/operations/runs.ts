@@ -94,6 +94,47 @@ export async function readRun(api: ApiClient, id: string): Promise<Run> {
   return run;
 }
 
+/** As the API writes it: nothing has to be looked for. */
+const WHOLE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** As git has it. */
+const SHORTEST_BEGINNING = 4;
+
+/**
+ * The id of the run that is meant by its number, its id, or the beginning of an id that no other run has.
+ * @throws Error where it means none, or several
+ */
+export async function findRunId(api: ApiClient, reference: string): Promise<string> {
+  if (WHOLE_ID.test(reference)) return reference;
+  const matching: string[] = [];
+  for await (const { number, id } of everyRun(api)) {
+    if (String(number) === reference) return id;
+    if (reference.length >= SHORTEST_BEGINNING && id.startsWith(reference)) matching.push(id);
+  }
+  const [found] = matching;
+  if (found === undefined) throw new Error(`there is no run ${reference}`);
+  if (matching.length === 1) return found;
+  throw new Error(`the ids of ${matching.length} runs begin with ${reference}: give more of it, or the run's number`);
+}
+
+interface NamedRuns {
+  readonly nodes: readonly { readonly number: number; readonly id: string }[];
+  readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
+}
+
+/** The newest first. */
+async function* everyRun(api: ApiClient): AsyncIterable<NamedRuns['nodes'][number]> {
+  const query = `query ($after: String) {
+    runs(first: 100, after: $after) { nodes { number id } pageInfo { hasNextPage endCursor } }
+  }`;
+  let after: string | null = null;
+  for (;;) {
+    const { runs }: { runs: NamedRuns } = await api.request(query, { after });
+    yield* runs.nodes;
+    if (!runs.pageInfo.hasNextPage) return;
+    after = runs.pageInfo.endCursor;
+  }
+}
+
 export interface RunFilter {
   readonly first: number;
   readonly model?: string | undefined;

@@ -1,12 +1,16 @@
 import { createClient as createSocket } from 'graphql-ws';
-import { cacheExchange, Client, fetchExchange, subscriptionExchange } from 'urql';
+import { cacheExchange, Client, fetchExchange, mapExchange, subscriptionExchange } from 'urql';
 import { connections } from './connections';
+import { problemOf, type Problem } from './problem';
 
 const PATH = '/graphql';
 const MAX_RETRY_MS = 5_000;
 
-/** Queries and mutations over HTTP, subscriptions over one WebSocket that finds its way back by itself. */
-export function createClient(key: string): Client {
+/**
+ * Queries and mutations over HTTP, subscriptions over one WebSocket that finds its way back by itself.
+ * @param onRefused is told when the API does not take the key, or no longer
+ */
+export function createClient(key: string, onRefused?: (problem: Problem) => void): Client {
   const authorization = `Bearer ${key}`;
   const address = new URL(PATH, location.href);
   address.protocol = address.protocol.replace('http', 'ws');
@@ -26,6 +30,12 @@ export function createClient(key: string): Client {
     fetchOptions: { headers: { authorization } },
     exchanges: [
       cacheExchange,
+      mapExchange({
+        onError(error) {
+          const problem = problemOf(error);
+          if (problem.code === 'UNAUTHENTICATED') onRefused?.(problem);
+        },
+      }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables = {} }) => ({

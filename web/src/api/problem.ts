@@ -8,6 +8,8 @@ export interface Problem {
   readonly field?: string | undefined;
 }
 
+export function problemOf(error: CombinedError): Problem;
+export function problemOf(error: CombinedError | undefined): Problem | undefined;
 export function problemOf(error: CombinedError | undefined): Problem | undefined {
   if (!error) return undefined;
   const [first] = error.graphQLErrors;

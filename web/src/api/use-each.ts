@@ -13,7 +13,7 @@ export function useEach<T, V extends Record<string, string>>(
   useEffect(() => {
     const listening = client
       .subscription(subscription, JSON.parse(key) as V)
-      .subscribe(({ data }) => data !== undefined && handle(data));
+      .subscribe(({ data }) => data != null && handle(data));
     return () => listening.unsubscribe();
   }, [client, subscription, key]);
 }

@@ -166,7 +166,7 @@ function Runs({ model: { name, runs } }: { model: ModelParts }) {
               <tr>
                 <th scope="col">Run</th><th scope="col">State</th><th scope="col">Data set</th>
                 <th scope="col" className="number">Epochs</th><th scope="col" className="number">Accuracy</th>
-                <th scope="col">Started</th>
+                <th scope="col" className="number">Age</th>
               </tr>
             </thead>
             <tbody>
@@ -177,7 +177,7 @@ function Runs({ model: { name, runs } }: { model: ModelParts }) {
                   <td>{run.dataset.name}@{run.dataset.version}</td>
                   <td className="number">{run.epoch}</td>
                   <td className="number">{percent(run.evaluation?.accuracy)}</td>
-                  <td>{age(run.createdAt)} ago</td>
+                  <td className="number">{age(run.createdAt)}</td>
                 </tr>
               ))}
             </tbody>

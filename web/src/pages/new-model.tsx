@@ -1,11 +1,12 @@
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
 import { useMutation, useQuery } from 'urql';
-import { problemOf, type Problem } from '../api/problem';
+import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
 import type { DefineModelInput, PreviewArchitectureQueryVariables } from '../gql/graphql';
 import { ArchitectureSummary } from '../parts/architecture-summary';
-import { InputForm, readEntries, type Entries } from '../parts/input-form';
+import { readEntries, type Entries } from '../parts/input-entries';
+import { InputForm } from '../parts/input-form';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { ClassNamesOf } from './new-model/class-names-of';
@@ -62,19 +63,16 @@ export function NewModel() {
 
 function Definition({ presets }: { presets: Presets }) {
   const [entries, setEntries] = useState(() => presetEntries(FIRST, presets));
-  const [refusal, setRefusal] = useState<Problem>();
-  const [{ fetching }, define] = useMutation(DEFINE);
+  const [{ fetching, error }, define] = useMutation(DEFINE);
   const navigate = useNavigate();
   const preview = usePreview(entries);
 
   function change(next: Entries) {
-    setRefusal(undefined);
     setEntries(next['preset'] === entries['preset'] ? next : presetEntries(next, presets));
   }
   async function submit(value: unknown) {
-    const { data, error } = await define({ input: value as DefineModelInput });
+    const { data } = await define({ input: value as DefineModelInput });
     if (data) await navigate(`/models/${data.defineModel.name}`);
-    else setRefusal(problemOf(error));
   }
 
   return (
@@ -82,14 +80,15 @@ function Definition({ presets }: { presets: Presets }) {
       <InputForm
         input="DefineModelInput"
         groups={GROUPS}
-      first={ORDER}
+        first={ORDER}
         entries={entries}
         onEntries={change}
         placeholders={presetPlaceholders(entries, presets)}
         beside={{
           classNames: <ClassNamesOf onNames={(names) => change({ ...entries, classNames: names.join('\n') })} />,
         }}
-        problem={refusal ?? preview.problem}
+        problem={problemOf(error)}
+        liveProblem={preview.problem}
         submitLabel="Define"
         busy={fetching}
         onSubmit={submit}

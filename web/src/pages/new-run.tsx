@@ -5,7 +5,8 @@ import { problemOf } from '../api/problem';
 import { graphql } from '../gql';
 import { INPUT_FIELDS } from '../gql/input-fields';
 import type { StartTrainingInput } from '../gql/graphql';
-import { InputForm, type Entries, type Group } from '../parts/input-form';
+import type { Entries } from '../parts/input-entries';
+import { InputForm, type Group } from '../parts/input-form';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem-note';
 import { entriesOf } from './new-run/entries';
@@ -34,7 +35,6 @@ const GROUPS: readonly Group[] = [
     fields: ['tags', 'quantize', 'checkpointEverySteps', 'keepCheckpoints', 'idempotencyKey'],
   },
 ];
-
 
 const FIRST = [
   'kind', 'learningRate', 'momentum', 'nesterov', 'weightDecay', 'clipNorm', 'warmupEpochs', 'finalLearningRate',

@@ -171,7 +171,7 @@ function usePredict(model: string, explain: boolean) {
 function named(problem: Problem | undefined, shots: readonly Shot[]): Problem | undefined {
   const [, place] = /^images\.(\d+)$/.exec(problem?.field ?? '') ?? [];
   const shot = place === undefined ? undefined : shots[Number(place)];
-  return problem && shot ? { ...problem, message: `${shot.name}: ${problem.message}` } : problem;
+  return problem && shot ? { code: problem.code, message: `${shot.name}: ${problem.message}` } : problem;
 }
 
 function Results({ answer, busy }: { answer: Answer | undefined; busy: boolean }) {

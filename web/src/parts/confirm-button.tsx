@@ -1,20 +1,30 @@
 import { useId, useRef, type ReactNode } from 'react';
 
 /** Asks before it does what cannot be undone. */
-export function ConfirmButton({ label, question, children, onConfirm, quiet = false }: {
+export function ConfirmButton({
+  label, question, answer = label, children, onConfirm, quiet = false, disabled = false,
+}: {
   label: string;
   question: string;
+  /** That does it, where that is not what the button says. */
+  answer?: string;
   /** What is lost. */
   children?: ReactNode;
   onConfirm: () => void;
   quiet?: boolean;
+  disabled?: boolean;
 }) { // prettier-ignore
   const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();
   const close = () => dialog.current?.close();
   return (
     <>
-      <button type="button" className={quiet ? 'quiet' : 'danger'} onClick={() => dialog.current?.showModal()}>
+      <button
+        type="button"
+        className={quiet ? 'quiet' : 'danger'}
+        disabled={disabled}
+        onClick={() => dialog.current?.showModal()}
+      >
         {label}
       </button>
       <dialog ref={dialog} aria-labelledby={title}>
@@ -23,7 +33,7 @@ export function ConfirmButton({ label, question, children, onConfirm, quiet = fa
         <div className="actions">
           {/* The first has the focus: Enter alone destroys nothing. */}
           <button type="button" onClick={close}>Keep</button>
-          <button type="button" className="danger" onClick={() => (close(), onConfirm())}>{label}</button>
+          <button type="button" className="danger" onClick={() => (close(), onConfirm())}>{answer}</button>
         </div>
       </dialog>
     </>

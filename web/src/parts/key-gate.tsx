@@ -1,4 +1,4 @@
-import { useMemo, useState, type FormEvent, type ReactNode } from 'react';
+import { useCallback, useMemo, useState, type FormEvent, type ReactNode } from 'react';
 import { gql, Provider } from 'urql';
 import { createClient } from '../api/client';
 import { forgetKey, keepKey, readKey } from '../api/key';
@@ -15,33 +15,42 @@ const KNOCK = gql`
   }
 `;
 
-/** Asks for the key once and shows `children` to whoever has one. */
+/** Asks for the key once, and again when the API does not take it any more; shows `children` to whoever has one. */
 export function KeyGate({ children }: { children: (leave: () => void) => ReactNode }) {
   const [key, setKey] = useState(readKey);
-  const client = useMemo(() => key && createClient(key), [key]);
-  if (!client) return <KeyForm onKey={(given) => (keepKey(given), setKey(given))} />;
-  return <Provider value={client}>{children(() => (forgetKey(), setKey(null)))}</Provider>;
+  const [problem, setProblem] = useState<Problem>();
+  const leave = useCallback((refusal?: Problem) => {
+    forgetKey();
+    setProblem(refusal);
+    setKey(null);
+  }, []);
+  const client = useMemo(() => key && createClient(key, leave), [key, leave]);
+
+  async function tryKey(given: string) {
+    const { error } = await createClient(given).query(KNOCK, {}).toPromise();
+    if (error) return setProblem(problemOf(error));
+    keepKey(given);
+    setKey(given);
+  }
+  if (!client) return <KeyForm problem={problem} onKey={tryKey} />;
+  return <Provider value={client}>{children(() => leave())}</Provider>;
 }
 
-function KeyForm({ onKey }: { onKey: (key: string) => void }) {
-  const [problem, setProblem] = useState<Problem>();
+function KeyForm({ problem, onKey }: { problem: Problem | undefined; onKey: (key: string) => Promise<void> }) {
   const [asking, setAsking] = useState(false);
 
-  async function tryKey(event: FormEvent<HTMLFormElement>) {
+  async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const key = String(new FormData(event.currentTarget).get('key')).trim();
     setAsking(true);
-    const { error } = await createClient(key).query(KNOCK, {}).toPromise();
+    await onKey(key);
     setAsking(false);
-    const found = problemOf(error);
-    if (found) setProblem(found);
-    else onKey(key);
   }
 
   return (
     <main className="gate">
       <h1>residual</h1>
-      <form onSubmit={tryKey}>
+      <form onSubmit={submit}>
         <label htmlFor="key">API key</label>
         <input id="key" name="key" type="password" autoComplete="off" required autoFocus aria-describedby="key-hint" />
         <p id="key-hint" className="hint">

@@ -3,7 +3,8 @@ import { useMutation } from 'urql';
 import { problemOf } from '../../api/problem';
 import { graphql } from '../../gql';
 import type { ServingSettings, ServingSettingsInput } from '../../gql/graphql';
-import { InputForm, type Entries } from '../../parts/input-form';
+import type { Entries } from '../../parts/input-entries';
+import { InputForm } from '../../parts/input-form';
 
 const CONFIGURE = graphql(`
   mutation ConfigureServing($model: String!, $input: ServingSettingsInput!) {

@@ -1,7 +1,7 @@
 import { useQuery } from 'urql';
 import { problemOf, type Problem } from '../../api/problem';
 import { graphql } from '../../gql';
-import type { Entries } from '../../parts/input-form';
+import type { Entries } from '../../parts/input-entries';
 
 const PRESETS = graphql(`
   query Presets {

@@ -1,5 +1,5 @@
 import { settingsOf, showSetting } from '../run/config';
-import type { Entries } from '../../parts/input-form';
+import type { Entries } from '../../parts/input-entries';
 
 /** A run's config as it is written into the form. What had the same effect as leaving it out is left out. */
 export const entriesOf = (config: unknown): Entries =>

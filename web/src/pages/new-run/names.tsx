@@ -1,21 +1,19 @@
 import { useQuery } from 'urql';
 import { graphql } from '../../gql';
+import { useReadyDatasets } from '../../parts/use-ready-datasets';
 
-const NAMES = graphql(`
-  query Names($search: String) {
+const MODELS = graphql(`
+  query ModelNames($search: String) {
     models(first: 20, search: $search) {
       nodes { name versions(first: 1) { totalCount } }
-    }
-    datasets(first: 100) {
-      nodes { name version status }
     }
   }
 `);
 
 /** What can be named in the form, by its fields. @param model what is written there by now */
 export function useNames(model: string): Record<string, readonly string[]> {
-  const [{ data }] = useQuery({ query: NAMES, variables: { search: model === '' ? null : model } });
-  const ready = data?.datasets.nodes.filter(({ status }) => status === 'READY') ?? [];
+  const [{ data }] = useQuery({ query: MODELS, variables: { search: model === '' ? null : model } });
+  const ready = useReadyDatasets();
   const models = data?.models.nodes ?? [];
   return {
     model: models.map(({ name }) => name),

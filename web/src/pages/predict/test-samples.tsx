@@ -3,20 +3,8 @@ import { useQuery } from 'urql';
 import { problemOf } from '../../api/problem';
 import { graphql } from '../../gql';
 import { ProblemNote } from '../../parts/problem-note';
+import { useReadyDatasets } from '../../parts/use-ready-datasets';
 import type { Shot } from './shots';
-
-const READY = graphql(`
-  query ReadyDatasets {
-    datasets(first: 100) {
-      nodes {
-        id
-        name
-        version
-        status
-      }
-    }
-  }
-`);
 
 const TEN = graphql(`
   query TestSamples($name: String!, $version: Int!, $seed: Int!) {
@@ -31,13 +19,6 @@ const TEN = graphql(`
   }
 `);
 
-/** `name@version` of those that can be drawn from, the newest first. */
-function useReadyDatasets(): string[] {
-  const [{ data }] = useQuery({ query: READY, requestPolicy: 'cache-and-network' });
-  const ready = data?.datasets.nodes.filter(({ status }) => status === 'READY') ?? [];
-  return ready.map(({ name, version }) => `${name}@${version}`);
-}
-
 /** Ten images of a TEST split: to pick one, or to ask about them all. */
 export function TestSamples({ suggested, onPick, onAll, busy }: {
   /** `name@version`: what the model was trained on. */
@@ -49,7 +30,7 @@ export function TestSamples({ suggested, onPick, onAll, busy }: {
   const id = useId();
   const [chosen, setChosen] = useState<string>();
   const [seed, setSeed] = useState(0);
-  const ready = useReadyDatasets();
+  const ready = useReadyDatasets().map(({ name, version }) => `${name}@${version}`);
   const dataset = chosen ?? (suggested && ready.includes(suggested) ? suggested : ready[0]);
   const [name = '', version] = dataset?.split('@') ?? [];
   const variables = { name, version: Number(version), seed };

@@ -4,6 +4,7 @@ import { useMutation } from 'urql';
 import { problemOf } from '../../api/problem';
 import { graphql } from '../../gql';
 import type { RunStatus } from '../../gql/graphql';
+import { ConfirmButton } from '../../parts/confirm-button';
 import { ProblemNote } from '../../parts/problem-note';
 import type { RunState } from '../run';
 
@@ -29,7 +30,7 @@ const CAN_PAUSE: readonly RunStatus[] = ['QUEUED', 'RUNNING'];
 const CAN_CANCEL: readonly RunStatus[] = ['QUEUED', 'RUNNING', 'PAUSED'];
 
 /** What can be asked of a run. A running one is asked, and answers by its status within two seconds. */
-export function Controls({ run: { id, status } }: { run: RunState }) {
+export function Controls({ run: { id, number, status } }: { run: RunState }) {
   const [pausing, pause] = useMutation(PAUSE);
   const [resuming, resume] = useMutation(RESUME);
   const [cancelling, cancel] = useMutation(CANCEL);
@@ -44,10 +45,6 @@ export function Controls({ run: { id, status } }: { run: RunState }) {
     const { error } = await mutate({ id });
     if (!error) setAsked({ wish: wanted, of: status });
   }
-  function askToCancel() {
-    if (confirm('Cancel this run? It cannot be resumed, and publishes nothing.')) void ask('cancel', cancel);
-  }
-
   return (
     <>
       <button
@@ -58,14 +55,15 @@ export function Controls({ run: { id, status } }: { run: RunState }) {
         {wish === 'pause' ? 'Pausing …' : 'Pause'}
       </button>
       <button type="button" disabled={busy || status !== 'PAUSED'} onClick={() => void resume({ id })}>Resume</button>
-      <button
-        type="button"
-        className="danger"
+      <ConfirmButton
+        label={wish === 'cancel' ? 'Cancelling …' : 'Cancel'}
+        question={`Cancel run ${number}?`}
+        answer="Cancel the run"
         disabled={busy || wish === 'cancel' || !CAN_CANCEL.includes(status)}
-        onClick={askToCancel}
+        onConfirm={() => void ask('cancel', cancel)}
       >
-        {wish === 'cancel' ? 'Cancelling …' : 'Cancel'}
-      </button>
+        <p>It cannot be resumed, and publishes nothing.</p>
+      </ConfirmButton>
       <Link className="button" to={`/runs/new?from=${id}`}>Another like it</Link>
       <ProblemNote problem={problem} />
     </>

@@ -1,11 +1,11 @@
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { useQuery } from 'urql';
 import { problemOf } from '../../api/problem';
 import { useConnect } from '../../api/connections';
 import { useAskAgain } from '../../api/use-ask-again';
 import { useEach } from '../../api/use-each';
 import { graphql } from '../../gql';
-import type { RunRowFragment, RunsQueryVariables } from '../../gql/graphql';
+import type { RunRowFragment, RunsQueryVariables, RunStatus } from '../../gql/graphql';
 
 export type RunRow = RunRowFragment;
 
@@ -53,13 +53,17 @@ export function useLiveRuns(variables: RunsQueryVariables) {
   if (news.of !== data) setNews({ of: data, runs: NONE });
   const askAgain = useAskAgain(() => ask({ requestPolicy: 'network-only' }), ASK_AGAIN_MS);
   const rows = data?.runs.nodes.map((run) => news.runs.get(run.id) ?? run) ?? [];
+  /** What each run was when it was last told of, also of those on other pages. */
+  const told = useRef(new Map<string, RunStatus>());
 
   useConnect(askAgain);
   useEach(CHANGES, {}, ({ runsChanged: run }) => {
     const shown = rows.find(({ id }) => id === run.id);
-    setNews(({ of, runs }) => ({ of, runs: new Map(runs).set(run.id, run) }));
+    if (shown) setNews(({ of, runs }) => ({ of, runs: new Map(runs).set(run.id, run) }));
+    const before = told.current.get(run.id) ?? shown?.status;
+    told.current.set(run.id, run.status);
     // Who is on the page, and where, depends on the status, and on what only comes with another one.
-    if (shown?.status !== run.status) askAgain();
+    if (before !== run.status) askAgain();
   });
   return { rows, page: data?.runs, problem: problemOf(error), fetching };
 }

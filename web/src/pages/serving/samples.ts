@@ -31,3 +31,11 @@ export function changes(
     return value((name) => grown(before, sample, name), sample.at - before.at);
   });
 }
+
+/** In %, of predictions whose model was in memory; null where there was none. */
+export function hitRate(hits: number | string, misses: number | string): number | null {
+  const asked = Number(hits) + Number(misses);
+  return asked > 0 ? (100 * Number(hits)) / asked : null;
+}
+
+export const hitRateOf = ({ cacheHits, cacheMisses }: ServingSample['stats']) => hitRate(cacheHits, cacheMisses);
