@@ -12,7 +12,7 @@ import { image } from '../helpers/dataset-files.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { RESIDUAL, residual, startResidual, type Ended } from '../helpers/residual-command.js';
 import { CLASS_NAMES, drawImages, encodeIdx, SIDE } from '../helpers/shapes-data.js';
-import { readRun, until } from '../helpers/training.js';
+import { glanceAtRun, readRun, until } from '../helpers/training.js';
 
 /** `npx residual` as a user has it: a process of its own, against the real platform, from an empty folder. */
 
@@ -192,7 +192,7 @@ describe('train', { sequential: true }, () => {
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
     const [, id = ''] = /^residual: the run goes on; "npx residual watch (\S+)" comes back/m.exec(stderr) ?? [];
     const { step } = await readRun(platform, id);
-    await until(async () => (await readRun(platform, id)).step > step, 30_000);
+    await until(async () => (await glanceAtRun(platform, id)).step > step, 30_000);
     const watching = start('watch', id);
     await until(async () => / images\/s/.test(watching.stderr()), 30_000);
     expect((await json('cancel', id)).id).toBe(id);

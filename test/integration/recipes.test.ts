@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
-import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 /** The recipes of docs/training.md through the API and a worker; what each computes is proved in test/unit and test/golden. */
 
@@ -39,9 +39,9 @@ describe('a run with everything that recipes have', () => {
     expect(alone).toMatchObject({ status: 'SUCCEEDED', totalSteps: 8 * STEPS_PER_EPOCH, epoch: 8, progress: 1 });
     expect(alone.evaluation.perClass.reduce((sum: number, { support }: any) => sum + support, 0)).toBe(50);
     const id = await startTiny(platform, EVERYTHING);
-    await until(async () => (await readRun(platform, id)).step > 0, 30_000);
+    await until(async () => (await glanceAtRun(platform, id)).step > 0, 30_000);
     await ask(platform, order('pauseTraining'), { id });
-    await until(async () => (await readRun(platform, id)).status === 'PAUSED', 30_000);
+    await until(async () => (await glanceAtRun(platform, id)).status === 'PAUSED', 30_000);
     await ask(platform, order('resumeTraining'), { id });
     const run = await untilOver(platform, id);
     expect(run.attempts).toBe(2);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import { connect } from '../helpers/databases.js';
 import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
-import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 180_000 });
@@ -35,8 +35,8 @@ async function refusal(field: string, id: string) {
 }
 
 const untilStatus = (id: string, status: string, timeoutMs = 30_000) =>
-  until(async () => (await readRun(platform, id)).status === status, timeoutMs);
-const untilTraining = (id: string, after = 0) => until(async () => (await readRun(platform, id)).step > after, 30_000);
+  until(async () => (await glanceAtRun(platform, id)).status === status, timeoutMs);
+const untilTraining = (id: string, after = 0) => until(async () => (await glanceAtRun(platform, id)).step > after, 30_000);
 
 /** The run left alone that others are compared with; trained once, by the worker that is there. */
 const SETTINGS = { epochs: EPOCHS, seed: 3, checkpointEverySteps: 7 };
@@ -70,7 +70,7 @@ describe('with a worker', () => {
       }, 30_000);
       await sleep(Math.random() * 300);
       if ((await readRun(platform, id)).status === 'SUCCEEDED' || (await refusal('pauseTraining', id))) break;
-      await until(async () => (await readRun(platform, id)).status !== 'RUNNING', 30_000);
+      await until(async () => (await glanceAtRun(platform, id)).status !== 'RUNNING', 30_000);
       const run = await readRun(platform, id);
       if (run.status === 'SUCCEEDED') break;
       expect(run).toMatchObject({ status: 'PAUSED', worker: null, finishedAt: null, etaSeconds: null, queuePosition: null });
@@ -191,7 +191,7 @@ describe('without a worker', () => {
     await untilStatus(id, 'PAUSED');
     expect(await readRun(platform, id)).toMatchObject({ status: 'PAUSED', attempts: 1, worker: null });
     await resume(id);
-    await until(async () => (await readRun(platform, id)).attempts === 2, 20_000);
+    await until(async () => (await glanceAtRun(platform, id)).attempts === 2, 20_000);
     await pause(id);
     await untilStatus(id, 'PAUSED');
     await other.kill('SIGTERM');

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
-import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,11 +41,11 @@ it('a run whose worker is killed is taken up by another within 15 s, and ends as
   const undisturbed = await untilOver(platform, await startTiny(platform, { epochs: EPOCHS, seed: 3 }));
   isWhole(undisturbed);
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
-  await until(async () => (await readRun(platform, id)).step > STEPS / 4, 30_000);
+  await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 4, 30_000);
   await alone.kill('SIGKILL');
   const killedAt = Date.now();
   const other = await platform.startWorker('train');
-  await until(async () => (await readRun(platform, id)).attempts === 2, 20_000);
+  await until(async () => (await glanceAtRun(platform, id)).attempts === 2, 20_000);
   expect(Date.now() - killedAt).toBeLessThan(15_000);
 
   const run = await untilOver(platform, id);
@@ -59,7 +59,7 @@ it('a run whose worker is killed is taken up by another within 15 s, and ends as
 it('a worker that is asked to end hands its run back at the step it had reached, and exits with 0', async () => {
   const first = await platform.startWorker('train');
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
-  await until(async () => (await readRun(platform, id)).step > STEPS / 4, 30_000);
+  await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 4, 30_000);
   await first.kill('SIGTERM');
   expect(await first.ended).toBe('exit code 0');
   const handedBack = await readRun(platform, id);
@@ -77,10 +77,10 @@ it('a worker that is asked to end hands its run back at the step it had reached,
 it('a worker that was frozen while another took its run up writes nothing of it when it wakes', async () => {
   const frozen = await platform.startWorker('train');
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
-  await until(async () => (await readRun(platform, id)).step > STEPS / 8, 30_000);
+  await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 8, 30_000);
   process.kill(frozen.pid, 'SIGSTOP');
   const other = await platform.startWorker('train');
-  await until(async () => (await readRun(platform, id)).attempts === 2, 20_000);
+  await until(async () => (await glanceAtRun(platform, id)).attempts === 2, 20_000);
   process.kill(frozen.pid, 'SIGCONT');
   const run = await untilOver(platform, id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', attempts: 2, version: { version: expect.any(Number) } });
@@ -137,7 +137,7 @@ it('runs whose jobs Redis has lost are queued again within 30 s, waiting or runn
   const lostAt = Date.now();
   const worker = await platform.startWorker('train');
   const running = await startTiny(platform, { epochs: EPOCHS });
-  await until(async () => (await readRun(platform, running)).step > 0, 30_000);
+  await until(async () => (await glanceAtRun(platform, running)).step > 0, 30_000);
   expect(Date.now() - lostAt).toBeLessThan(30_000);
   await forget('jobs:train:*');
   for (const id of [...ids, running]) expect((await untilOver(platform, id)).status).toBe('SUCCEEDED');
