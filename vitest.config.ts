@@ -1,5 +1,4 @@
 import { defineConfig } from 'vitest/config';
-import { Interleaved } from './test/helpers/sequencer.js';
 
 export default defineConfig({
   test: {
@@ -9,7 +8,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Two cores compute for two files at once; a third fills the time in which one of them waits for a fault to pass.
     maxWorkers: 3,
-    sequence: { sequencer: Interleaved },
     // Threads that the sources start are TypeScript too.
     execArgv: ['--import', './test/helpers/typescript-threads.mjs'],
   },

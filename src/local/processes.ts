@@ -43,7 +43,10 @@ export async function startWorker(
   const { HOST = '127.0.0.1', WORKER_HTTP_PORT } = options.environment;
   // Two workers cannot have the port that is asked for; it is the one of the worker that trains.
   const port = await freePort(kind === 'train' ? Number(WORKER_HTTP_PORT || 0) : 0, HOST, 'WORKER_HTTP_PORT');
-  const server = await spawnProgram(name, `workers/${kind}.js`, options, { WORKER_HTTP_PORT: String(port) });
+  const server = await spawnProgram(name, `workers/${kind}.js`, options, {
+    ...MEMORY_OF_WORKERS,
+    WORKER_HTTP_PORT: String(port),
+  });
   await untilReady(server, () => answers(`http://${reachable(HOST)}:${port}/healthz`));
   return server;
 }
@@ -59,10 +62,16 @@ const CPU: Partial<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' }
 const JEMALLOC = `/usr/lib/${CPU[process.arch]}-linux-gnu/libjemalloc.so.2`;
 
 /**
+ * Where a page fault is dear, as on virtual machines, memory by 2 MiB at a time comes many times as fast
+ * (docs/decisions/0009-serving-memory-and-threads.md). Of glibc, from 2.35 on; others ignore it.
+ */
+const MEMORY_OF_WORKERS = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
+
+/**
  * Without these jemalloc gives blocks of 8 MiB and more back at once, and a batch's activations, which are as large,
  * cost page faults in every run; its own thread gives back what nobody has used for ten seconds.
  */
-const MALLOC_CONF = 'background_thread:true,oversize_threshold:0';
+const MALLOC_CONF = 'background_thread:true,oversize_threshold:0,thp:always';
 
 /**
  * What a released model took goes back to the system, where glibc would keep most of it: by jemalloc, which Debian's

@@ -128,8 +128,10 @@ describe('a prediction', () => {
       const movedAt = performance.now();
       const arrived = ({ answers }: (typeof streams)[number]) =>
         answers.find((answer) => answer.begunAt > movedAt && answer.version === version);
-      await expect.poll(() => streams.every(arrived), { timeout: 2_000, interval: 20 }).toBe(true);
+      await expect.poll(() => streams.every(arrived), { timeout: 20_000, interval: 20 }).toBe(true);
       for (const { answers } of streams) {
+        // By when they were asked: how long a busy machine takes to answer is another matter.
+        expect(answers.filter((answer) => answer.begunAt > movedAt + 2_000 && answer.version !== version)).toEqual([]);
         const since = arrived({ answers } as (typeof streams)[number])!.endedAt;
         expect(answers.filter((answer) => answer.begunAt > since && answer.version !== version)).toEqual([]);
       }

@@ -299,7 +299,7 @@ describe('a process that cannot start says why on one line and ends with 1:', ()
     expect(stderr).not.toContain('wrong');
     expect(stdout).toBe('');
     expect(code).toBe(1);
-    expect(performance.now() - since).toBeLessThan(8_000);
+    expect(performance.now() - since).toBeLessThan(20_000);
   });
 
   test('but one whose database is only starting waits for it', async () => {
