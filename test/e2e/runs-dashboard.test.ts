@@ -347,6 +347,19 @@ describe('the table of runs', () => {
     expect(await rows.first().locator('th').textContent()).toBe(first);
   });
 
+  it('is counted on the serving page as the queue has it', async () => {
+    const { queueStats } = await ask(platform, '{ queueStats { waiting active paused failed } }');
+    expect(Math.min(queueStats.paused, queueStats.failed)).toBeGreaterThan(0);
+    const { page } = await visit(browser, platform, '/serving');
+    const queue = page.getByRole('region', { name: 'Training queue' });
+    await queue.waitFor();
+    const figures = Object.fromEntries(
+      (await queue.locator('dl > div').allInnerTexts()).map((text) => text.split('\n').filter(Boolean)),
+    );
+    const { waiting, active, paused, failed } = queueStats;
+    expect(figures).toEqual({ Waiting: `${waiting}`, Running: `${active}`, Paused: `${paused}`, Failed: `${failed}` });
+  });
+
   it('of a thousand runs costs a page little, and up to eight of them are laid side by side', async () => {
     const [model, dataset] = await Promise.all([database.model.findFirstOrThrow(), database.dataset.findFirstOrThrow()]);
     await database.$executeRaw`
