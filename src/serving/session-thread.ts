@@ -44,6 +44,8 @@ let session: InferenceSession | undefined;
 let outputName: string;
 /** [C, H, W] */
 let imageShape: number[] = [];
+/** Numbers that make one image. */
+let imageLength = 0;
 /** Of `normalisationTables`. */
 let tables: Float32Array | undefined;
 /** Where a batch is put together, kept since memory that is new costs as much as filling it. */
@@ -96,9 +98,10 @@ async function load({ onnx, threads, output, ...options }: Extract<Task, { kind:
   const [input] = session.inputMetadata;
   if (input?.isTensor !== true) throw new Error('the model has no input tensor');
   imageShape = input.shape.slice(1).map(Number);
+  imageLength = imageShape.reduce((product, size) => product * size, 1);
   mapShape = output === PROBABILITIES ? mapShapeOf(session) : null;
   // The first run allocates and packs: it should not be a user's.
-  await infer(new Float32Array(imageShape.reduce((product, size) => product * size, 1)), 1);
+  await infer(new Float32Array(imageLength), 1);
 }
 
 /** As the network takes them. */
@@ -119,7 +122,6 @@ function together(images: readonly Images[]): Float32Array {
 
 function normalise(pixels: Uint8Array, target: Float32Array): void {
   if (!tables) throw new Error('pixels need the tables that normalise them');
-  const imageLength = imageShape.reduce((product, size) => product * size, 1);
   for (let at = 0; at < pixels.length; at += imageLength)
     writeNormalised(pixels.subarray(at, at + imageLength), target.subarray(at, at + imageLength), tables);
 }

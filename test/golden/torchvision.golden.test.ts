@@ -71,8 +71,6 @@ test.each(NETWORKS)(
       rmSync(file, { force: true });
     }
   },
-  // torchvision's largest, in both programs, on whatever else the machine has to do.
-  240_000,
 );
 
 type Golden = ReturnType<typeof readGolden>;
