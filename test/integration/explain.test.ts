@@ -33,6 +33,8 @@ beforeAll(async () => {
   const run = await untilOver(platform, await startTiny(platform, { model: 'textures', dataset: 'textures', epochs: 5 }));
   expect(run).toMatchObject({ status: 'SUCCEEDED', failure: null });
   expect(run.evaluation.accuracy).toBeGreaterThan(0.95);
+  // Requests that come together share a batch, however quick the machine is with one.
+  await ask(platform, 'mutation { configureServing(model: "textures", input: { maxDelayMs: 100 }) { maxDelayMs } }');
 });
 
 afterAll(() => platform.stop());

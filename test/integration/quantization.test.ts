@@ -44,10 +44,10 @@ const readVersion = async (name: string, version: number) =>
   (await ask(platform, VERSION, { name, ref: String(version) })).model.version;
 
 async function untilQuantized(name: string, version: number): Promise<any> {
-  let found: any;
-  const isOver = async () => (found = await readVersion(name, version))?.quantization?.status !== 'PENDING';
+  const isOver = async () => (await readVersion(name, version))?.quantization?.status !== 'PENDING';
   await until(isOver, 30_000);
-  return found;
+  // Anew: the answer that says so may have read the version's other fields before that.
+  return readVersion(name, version);
 }
 
 const quantize = async (model: string, version: number, dataset?: string) =>
