@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { PresetName } from '../../src/domain/network/definition.js';
 import { normaliseNetwork } from '../../src/domain/network/normalise.js';
 import { buildGraph } from '../../src/domain/network/layers.js';
 import { initialTensors } from '../../src/domain/network/initialise.js';
@@ -6,9 +7,9 @@ import type { Graph, TensorMap } from '../../src/domain/network/graph.js';
 import type { OptimizerPlan } from '../../src/domain/plan.js';
 import type { Batch, ComputePrecision, SessionOptions } from '../../src/training/engine.js';
 
-/** RESNET20 on small images: deep enough for every fusion, small enough for a test. */
-export function smallNetwork(side = 16): { graph: Graph; initial: TensorMap } {
-  const definition = normaliseNetwork({ preset: 'RESNET20', inputShape: { height: side, width: side, channels: 3 }, numClasses: 10 });
+/** RESNET20 on small images, if not another preset: deep enough for every fusion, small enough for a test. */
+export function smallNetwork(side = 16, preset: PresetName = 'RESNET20'): { graph: Graph; initial: TensorMap } {
+  const definition = normaliseNetwork({ preset, inputShape: { height: side, width: side, channels: 3 }, numClasses: 10 });
   const graph = buildGraph(definition);
   return { graph, initial: initialTensors(graph, definition, 1) };
 }

@@ -96,3 +96,21 @@ test('the device names threads, instruction set and library', async () => {
   const session = await engine.open(graph, initial, sessionOptions(engine.precisions[0]!, 4));
   await session.close();
 });
+
+test('the precision that AUTO takes is no slower than the other, by steps of the notebook\'s network', async () => {
+  const engine = createOneDnnEngine({ threads: 1 });
+  const notebook = smallNetwork(16, 'NOTEBOOK');
+  const batch = batchOf(notebook.graph, 8);
+  const sessions = await Promise.all(
+    engine.precisions.map((precision) => engine.open(notebook.graph, notebook.initial, sessionOptions(precision, 8))),
+  );
+  const best = sessions.map(() => Infinity);
+  for (let round = 0; round < 8; round++)
+    for (const [index, session] of sessions.entries()) {
+      const start = performance.now();
+      await session.step(batch, 0.1);
+      best[index] = Math.min(best[index]!, performance.now() - start);
+    }
+  await Promise.all(sessions.map((session) => session.close()));
+  expect(best[0]).toBeLessThan(1.15 * Math.min(...best));
+});

@@ -23,7 +23,7 @@ class Context {
 std::string effectiveIsa();
 /// oneDNN's version: `2.6.3`.
 std::string oneDnnVersion();
-/// Whether the CPU has bfloat16 arithmetic, so that it is faster than float32.
+/// Whether the CPU has bfloat16 arithmetic.
 bool hasNativeBFloat16();
 /// Whether the CPU multiplies whole tiles of matrices (AMX).
 bool hasMatrixTiles();
