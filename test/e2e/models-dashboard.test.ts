@@ -17,7 +17,7 @@ beforeAll(async () => {
   const runs = [await startTiny(platform, { epochs: 1 }), await startTiny(platform, { epochs: 3 })];
   for (const run of runs) expect(await untilOver(platform, run)).toMatchObject({ status: 'SUCCEEDED' });
   await ask(platform, 'mutation { setAlias(model: "tiny", alias: "production", version: 1) { name } }');
-}, 120_000);
+});
 afterAll(async () => {
   await browser?.close();
   await platform?.stop();

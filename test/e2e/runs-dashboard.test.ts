@@ -26,7 +26,7 @@ beforeAll(async () => {
   ]);
   database = connectDatabase(platform.env['DATABASE_URL']!);
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
-}, 120_000);
+});
 afterAll(async () => {
   await browser?.close();
   await database?.$disconnect();

@@ -45,7 +45,7 @@ const inOrder = ({ data }: GraphQLAnswer): number[] =>
     .toSorted((a: { index: number }, b: { index: number }) => a.index - b.index)
     .map(({ probability }: { probability: number }) => probability);
 
-test('of two API processes behind one port one is killed: what it was answering fails, nothing else', { timeout: 120_000 }, async () => {
+test('of two API processes behind one port one is killed: what it was answering fails, nothing else', async () => {
   const platform = await startPlatform();
   const stores = storesOf(platform);
   onTestFinished(async () => {

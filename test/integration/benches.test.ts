@@ -19,7 +19,7 @@ it('bench train ends with the figures of bare steps as JSON', async () => {
   expect(result.imagesPerSecond).toBeGreaterThan(1);
 });
 
-it('bench loop trains a run as a worker does, for as long as it is told', { timeout: 120_000 }, async () => {
+it('bench loop trains a run as a worker does, for as long as it is told', async () => {
   const args = ['--precision', 'float32', '--threads', '1', '--seconds', '2'];
   const result = await bench('loop', 'resnet20', '16', ...args);
   expect(result).toMatchObject({ model: 'resnet20', batchSize: 16, precision: 'FLOAT32', ...FIGURES });
@@ -36,7 +36,7 @@ it('bench int8 sets eight bits beside float32, and says whether they reach their
   await expect(bench('int8', 'alexnet')).rejects.toThrow('measured are accuracy, resnet50, resnet20, not alexnet');
 });
 
-it('bench predict asks the API over HTTP, and every request is answered', { timeout: 120_000 }, async () => {
+it('bench predict asks the API over HTTP, and every request is answered', async () => {
   const result = await bench('predict', 'resnet20', '4', '--images', '2', '--threads', '1', '--seconds', '1');
   expect(result).toMatchObject({ model: 'resnet20', concurrency: 4, imagesPerRequest: 2, threads: 1, failures: 0 });
   expect(result.requests).toBeGreaterThan(4);
@@ -52,7 +52,7 @@ it('bench runtime computes the file that the API serves with onnxruntime alone',
   expect(result.imagesPerSecond).toBeGreaterThan(1);
 });
 
-it('bench predict-peers gives each row its ratio, and says whether it is as it should be', { timeout: 120_000 }, async () => {
+it('bench predict-peers gives each row its ratio, and says whether it is as it should be', { timeout: 240_000 }, async () => {
   const result = await bench('predict-peers', 'processes', '--seconds', '1');
   const [row] = result['rows'] as unknown as Record<string, number>[];
   expect(row).toMatchObject({ model: 'resnet20', concurrency: 64, peer: 'one API process', floor: 1, failures: 0 });

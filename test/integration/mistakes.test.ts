@@ -16,7 +16,7 @@ beforeAll(async () => {
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
   id = await startTiny(platform, { epochs: 1, optimizer: { learningRate: 0.002 }, quantize: true });
   await untilOver(platform, id);
-}, 120_000);
+});
 afterAll(async () => {
   await database?.$disconnect();
   await platform?.stop();

@@ -1,13 +1,12 @@
 import sharp from 'sharp';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFaultyServers, type FaultyServer, type FaultyServers } from '../helpers/faulty-servers.js';
 import { startPlatform, type GraphQLAnswer, type TestPlatform } from '../helpers/platform.js';
 import { SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
-vi.setConfig({ testTimeout: 120_000 });
 
 let servers: FaultyServers;
 let platform: TestPlatform;

@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { ObjectsConfig } from '../../src/config.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createObjectStore } from '../../src/infra/objects.js';
@@ -8,8 +8,6 @@ import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { drawImages, SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answers of queries */
 let platform: TestPlatform;
@@ -26,7 +24,7 @@ beforeAll(async () => {
   await Promise.all([uploadShapes(platform), defineTiny(platform), defineTiny(platform, 'imported')]);
   await untilOver(platform, await startTiny(platform, { epochs: 8, quantize: true }));
   trained = await untilQuantized('tiny', 1);
-}, 120_000);
+});
 afterAll(async () => {
   await database?.$disconnect();
   await platform?.stop();

@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 /** The recipes of docs/training.md through the API and a worker; what each computes is proved in test/unit and test/golden. */
 
 // A machine busy with other tests must not be taken for a fault.
-vi.setConfig({ testTimeout: 120_000 });
 
 let platform: TestPlatform;
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { dropObjects } from '../../src/infra/dropped-objects.js';
 import { createObjectStore } from '../../src/infra/objects.js';
@@ -8,8 +8,6 @@ import { connect } from '../helpers/databases.js';
 import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 let platform: TestPlatform;
 let database: Database;

@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
-vi.setConfig({ testTimeout: 120_000 });
 
 const EPOCHS = 40;
 const STEPS = EPOCHS * 13;

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { linesOf, readSweep, startSweep, sweepInput, untilSweepOver } from '../helpers/sweeps.js';
 import { ask, defineTiny, until, uploadShapes } from '../helpers/training.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 let platform: TestPlatform;
 beforeAll(async () => {

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, startTiny, untilOver, uploadShapes } from '../helpers/training.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 let platform: TestPlatform;
 let ids: string[];
