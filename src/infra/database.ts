@@ -6,8 +6,11 @@ export type Database = PrismaClient;
 /** What a use case takes when it may also run inside a caller's transaction. */
 export type Transaction = Omit<PrismaClient, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
+/** How long a query or a transaction waits for a connection: the others may be busy, or the server may be down. */
+const CONNECTION_TIMEOUT_MS = 5_000;
+
 /**
- * The one client of a process. A request waits for a database that is down for `connectionTimeoutMillis`, and about as
+ * The one client of a process. A request waits for a database that is down for CONNECTION_TIMEOUT_MS, and about as
  * long for one that is frozen. A write that failed so may have happened: what is lost may be the answer alone.
  */
 export function connectDatabase(url: string, options: { maxConnections?: number } = {}): Database {
@@ -15,10 +18,11 @@ export function connectDatabase(url: string, options: { maxConnections?: number 
     adapter: new PrismaPg({
       connectionString: url,
       max: options.maxConnections ?? 10,
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
       // A process that was frozen within a transaction must not keep its row locks from the others.
       idle_in_transaction_session_timeout: 5_000,
       Client: impatientClient(serverProbe(url)),
     }),
+    transactionOptions: { maxWait: CONNECTION_TIMEOUT_MS },
   });
 }

@@ -32,6 +32,6 @@ export async function writeAsOwner<T>(
       if (held === 0) throw new RunLostError(owner);
       return write(transaction);
     },
-    { maxWait: 5_000, timeout: 20_000 },
+    { timeout: 20_000 },
   );
 }

@@ -18,7 +18,7 @@ interface Deps {
 }
 
 /** For a thousand rows. */
-const TRANSACTION = { maxWait: 5_000, timeout: 60_000 };
+const TRANSACTION = { timeout: 60_000 };
 
 /**
  * Records the sweep and all its trials in one transaction, then queues them: there is no half a sweep, and nothing that

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/infra/database.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
@@ -102,13 +103,17 @@ describe('a prediction', () => {
     const images = await pictures(1);
     const versionOf = async (reference: string) => (await predict(platform.graphql, reference, images)).version;
     expect(await versionOf(model)).toBe(3);
+    // In memory, as below: the two seconds are those of the move, not of loading (serving-handover.test.ts tells of that).
+    for (const version of [1, 2]) expect(await versionOf(`${model}:${version}`)).toBe(version);
     await ask(platform, SET, { model, alias: 'production', version: 1 });
     await ask(platform, SET, { model, alias: 'candidate', version: 2 });
-    await expect.poll(() => versionOf(model), { timeout: 2_000 }).toBe(1);
+    await sleep(2_000);
+    expect(await versionOf(model)).toBe(1);
     const references = ['@production', '@candidate', ':latest', ':2'];
     expect(await Promise.all(references.map((rest) => versionOf(`${model}${rest}`)))).toEqual([1, 2, 3, 2]);
     await ask(platform, REMOVE, { model, alias: 'production' });
-    await expect.poll(() => versionOf(model), { timeout: 2_000 }).toBe(3);
+    await sleep(2_000);
+    expect(await versionOf(model)).toBe(3);
   });
 
   test('in two processes while its alias moves to and fro is wholly by the old or the new version, within 2 s by the new', async () => {
@@ -116,7 +121,6 @@ describe('a prediction', () => {
     const images = await pictures(3);
     const servers = [platform.graphql, await platform.startApi()];
     await ask(platform, SET, { model, alias: 'production', version: 1 });
-    // In every process's memory: the 2 s are those of the move, not of loading (serving-handover.test.ts tells of that).
     const answersOf = (version: number) => Promise.all(servers.map((graphql) => predict(graphql, `${model}:${version}`, images)));
     const [[one], [two]] = [await answersOf(1), await answersOf(2)];
     expect(distance(one!, two!)).toBeGreaterThan(0.01);
@@ -131,11 +135,12 @@ describe('a prediction', () => {
       const arrived = ({ answers }: (typeof streams)[number]) =>
         answers.find((answer) => answer.begunAt > movedAt && answer.version === version);
       await expect.poll(() => streams.every(arrived), { timeout: 20_000, interval: 20 }).toBe(true);
-      for (const { answers } of streams) {
+      for (const stream of streams) {
+        const others = stream.answers.filter((answer) => answer.begunAt > movedAt && answer.version !== version);
+        const lastAskedMs = Math.max(0, ...others.map(({ begunAt }) => begunAt - movedAt));
         // By when they were asked: how long a busy machine takes to answer is another matter.
-        expect(answers.filter((answer) => answer.begunAt > movedAt + 2_000 && answer.version !== version)).toEqual([]);
-        const since = arrived({ answers } as (typeof streams)[number])!.endedAt;
-        expect(answers.filter((answer) => answer.begunAt > since && answer.version !== version)).toEqual([]);
+        expect(lastAskedMs).toBeLessThan(2_000);
+        expect(movedAt + lastAskedMs).toBeLessThan(arrived(stream)!.endedAt);
       }
     }
     for (let round = 1; round <= 40; round++) await moveTo(round);

@@ -154,10 +154,14 @@ describe('predictions by what is deleted meanwhile', () => {
     const streams = servers.map((graphql) => streamPredictions(() => predict(graphql, `${model.name}:1`, images), 3));
     await expect.poll(() => streams.every(({ answers }) => answers.length > 10), { timeout: 10_000 }).toBe(true);
     expect(await outcome(deletion, { model: model.name, ...more })).toBe('OK');
+    const deletedAt = performance.now();
     const refused = () => streams.every(({ answers }) => answers.at(-1)?.code === 'NOT_FOUND');
-    await expect.poll(refused, { timeout: 2_000 }).toBe(true);
+    await expect.poll(refused, { timeout: 20_000 }).toBe(true);
     const answers = (await Promise.all(streams.map(({ stop }) => stop()))).flat();
+    // By when they were asked: how long a busy machine takes to answer is another matter.
+    const lastAnswered = Math.max(...answers.filter(({ code }) => code === 'OK').map(({ begunAt }) => begunAt - deletedAt));
+    expect(lastAnswered).toBeLessThan(2_000);
     expect(new Set(answers.map(({ code }) => code))).toEqual(new Set(['OK', 'NOT_FOUND']));
     await expect.poll(() => Promise.all(servers.map(cacheBytes)), { timeout: 8_000, interval: 200 }).toEqual(before);
-  }, 30_000);
+  });
 });
