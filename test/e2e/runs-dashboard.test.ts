@@ -241,6 +241,23 @@ describe('a run', () => {
     await database.trainingRun.delete({ where: { id } });
   });
 
+  it('shows each line of its log once and in order, the older ones a page at a time, however quickly they are asked for', async () => {
+    const [model, dataset] = await Promise.all([database.model.findFirstOrThrow(), database.dataset.findFirstOrThrow()]);
+    const { id } = await createRunRow(database, { model, dataset }, { status: 'SUCCEEDED' });
+    const data = Array.from({ length: 120 }, (_, line) => ({ runId: id, level: 'info' as const, message: `line ${line}` }));
+    await database.logLine.createMany({ data });
+    const { page } = await visit(browser, platform, `/runs/${id}`);
+    for (const [shown, ask] of [[50, 'dblclick'], [100, 'click']] as const) {
+      await page.getByText(`${shown} of 120 lines`).waitFor();
+      await button(page, 'Older lines')[ask]();
+    }
+    await page.getByText('120 of 120 lines').waitFor();
+    const messages = (await page.locator('.logs li').allInnerTexts()).map((text) => text.replace(/^\S+ +/, ''));
+    expect(messages).toEqual(data.map(({ message }) => message));
+    expect(await button(page, 'Older lines').count()).toBe(0);
+    await database.trainingRun.delete({ where: { id } });
+  });
+
   it('that there is not is said to be none', async () => {
     const { page } = await visit(browser, platform, '/runs/nothing');
     await page.getByText('There is no run nothing').waitFor();

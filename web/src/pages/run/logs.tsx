@@ -68,6 +68,8 @@ function useLines(id: string) {
   const [lines, setLines] = useState<readonly Line[]>([]);
   const [hasOlder, setHasOlder] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  /** What `lines` will be: pages that come between two renderings would else begin at the same end, twice. */
+  const held = useRef(lines);
   /** One page at a time; what is written meanwhile is read after it. */
   const reading = useRef(false);
   const wanted = useRef(false);
@@ -77,26 +79,31 @@ function useLines(id: string) {
     setProblem(problemOf(error));
     return data?.run?.logs;
   }
+  function hold(next: readonly Line[]) {
+    held.current = next;
+    setLines(next);
+  }
   async function readNewer() {
     wanted.current = true;
     if (reading.current) return;
     reading.current = true;
-    let end = lines.at(-1)?.cursor;
     while (wanted.current) {
       wanted.current = false;
+      const end = held.current.at(-1)?.cursor;
       const logs = await read(end === undefined ? { last: PAGE_SIZE } : { first: PAGE_SIZE, after: end });
       if (!logs) break;
       if (end === undefined) setHasOlder(logs.pageInfo.hasPreviousPage);
-      setLines((before) => [...before, ...logs.edges]);
-      end = logs.edges.at(-1)?.cursor ?? end;
-      wanted.current ||= end !== undefined && logs.pageInfo.hasNextPage;
+      hold([...held.current, ...logs.edges]);
+      wanted.current ||= logs.pageInfo.hasNextPage;
     }
     reading.current = false;
   }
   async function readOlder() {
-    const logs = await read({ last: PAGE_SIZE, before: lines[0]!.cursor });
-    if (!logs) return;
-    setLines((after) => [...logs.edges, ...after]);
+    const begin = held.current[0]!.cursor;
+    const logs = await read({ last: PAGE_SIZE, before: begin });
+    // Asked for twice, the same page comes twice.
+    if (!logs || held.current[0]!.cursor !== begin) return;
+    hold([...logs.edges, ...held.current]);
     setHasOlder(logs.pageInfo.hasPreviousPage);
   }
   return { lines, hasOlder, problem, readNewer, readOlder };
