@@ -4,8 +4,6 @@ import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes
 
 /** The recipes of docs/training.md through the API and a worker; what each computes is proved in test/unit and test/golden. */
 
-// A machine busy with other tests must not be taken for a fault.
-
 let platform: TestPlatform;
 
 beforeAll(async () => {

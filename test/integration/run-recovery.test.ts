@@ -5,8 +5,6 @@ import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
-// A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
-
 const EPOCHS = 40;
 const STEPS = EPOCHS * 13;
 let platform: TestPlatform;

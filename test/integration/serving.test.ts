@@ -157,6 +157,7 @@ describe('a prediction', () => {
       expect((await predictor.predict({ model: `growing:${version}`, images, topK: 1 })).version.version).toBe(version);
     await sleep(2_000);
     expect(await ask()).toBe(2);
+    expect((await predictor.predict({ model: 'growing:1', images, topK: 1 })).version.version).toBe(1);
   });
 });
 
