@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Transform } from 'node:stream';
@@ -26,8 +26,8 @@ const MAX_PACKING_FROM_BYTES = 1024 ** 3;
 const spoolRoot = (dataDir: string) => path.join(dataDir, 'validating');
 
 export async function openSpool(dataDir: string, datasetId: string): Promise<Spool> {
-  const folder = path.join(spoolRoot(dataDir), `${hostname()}.${process.pid}.${datasetId}.${Date.now()}`);
-  await mkdir(folder, { recursive: true });
+  await mkdir(spoolRoot(dataDir), { recursive: true });
+  const folder = await mkdtemp(path.join(spoolRoot(dataDir), `${hostname()}.${process.pid}.${datasetId}.`));
   const handles: FileHandle[] = [];
   return {
     folder,
