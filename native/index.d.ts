@@ -60,5 +60,3 @@ export const isa: string;
 export const oneDnnVersion: string;
 /** Whether the CPU computes in bfloat16 itself. */
 export const nativeBFloat16: boolean;
-/** Whether it does so faster than in float32: without AMX not on every CPU. Measured once, in about 6 ms. */
-export function bfloat16IsFaster(): boolean;

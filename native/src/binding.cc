@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "ops/matmul_rate.h"
 #include "session_thread.h"
 #include "trainer.h"
 
@@ -380,14 +379,11 @@ class Session final : public Napi::ObjectWrap<Session> {
   std::unique_ptr<SessionThread> thread_;  // last, since its tasks use the others
 };
 
-Napi::Value isFaster(const Napi::CallbackInfo& call) { return Napi::Boolean::New(call.Env(), bfloat16IsFaster()); }
-
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Session", Session::define(env));
   exports.Set("isa", effectiveIsa());
   exports.Set("oneDnnVersion", oneDnnVersion());
   exports.Set("nativeBFloat16", hasNativeBFloat16());
-  exports.Set("bfloat16IsFaster", Napi::Function::New<isFaster>(env, "bfloat16IsFaster"));
   return exports;
 }
 

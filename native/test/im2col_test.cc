@@ -5,7 +5,7 @@
 
 #include "../src/ops/im2col.h"
 #include "../src/ops/im2col_kernels.h"
-#include "check.h"
+#include "activation.h"
 
 using namespace residual;
 using namespace residual::test;
@@ -22,15 +22,10 @@ struct Case {
 
 /// An activation of random values that its type can hold.
 struct Activation {
-  Activation(Value shape, std::mt19937& random) : value(shape), numbers(randomValues(shape.elements(), random)), bytes(shape.bytes()) {
-    for (size_t i = 0; i < numbers.size(); ++i) {
-      if (value.type == DataType::BFloat16) numbers[i] = roundedToBFloat16(numbers[i]);
-      uint32_t bits;
-      std::memcpy(&bits, &numbers[i], sizeof bits);
-      if (value.type == DataType::BFloat16) bits >>= 16;
-      std::memcpy(bytes.data() + i * sizeOf(value.type), &bits, sizeOf(value.type));
-    }
+  Activation(Value shape, std::mt19937& random)
+      : value(shape), numbers(randomActivation(shape.elements(), shape.type, random)), bytes(shape.bytes()) {
     buffer.data = bytes.data();
+    write(buffer, value.type, numbers);
   }
 
   Value value;
@@ -39,8 +34,8 @@ struct Activation {
   Buffer buffer;
 };
 
-std::vector<float> gradientOf(const Case& c, const Activation& x, const Activation& dy, int threads) {
-  const Context context(threads);
+std::vector<float> gradientOf(const Case& c, const Activation& x, const Activation& dy, DataType products, int threads) {
+  const Context context(threads, products == DataType::BFloat16);
   std::vector<float> gradient(c.weights(), NAN);
   Parameter weight;
   weight.gradient = gradient.data();
@@ -76,9 +71,9 @@ void checkSum(const Case& c, const Activation& x, const Activation& dy, const st
   }
 }
 
-void check(const Case& c, DataType type) {
+void check(const Case& c, DataType type, DataType products) {
   const std::string title = std::to_string(c.inputs) + " to " + std::to_string(c.outputs) + " channels, " + std::to_string(c.kernel) + "/" + std::to_string(c.stride) +
-                            ", " + (type == DataType::Float32 ? "float32" : "bfloat16");
+                            ", " + (type == DataType::Float32 ? "float32" : products == DataType::Float32 ? "bfloat16 multiplied as float32" : "bfloat16");
   claim("a convolution's weight gradient is the sum over its pixels on any number of threads: " + title, [&] {
     std::mt19937 random(3);
     Value x, y;
@@ -86,10 +81,10 @@ void check(const Case& c, DataType type) {
     x.channels = c.inputs, x.height = x.width = c.side;
     y.channels = c.outputs, y.height = y.width = c.ySide();
     const Activation from(x, random), dy(y, random);
-    const std::vector<float> gradient = gradientOf(c, from, dy, 1);
+    const std::vector<float> gradient = gradientOf(c, from, dy, products, 1);
     checkSum(c, from, dy, gradient);
     for (const int threads : {2, 3})
-      require(std::memcmp(gradient.data(), gradientOf(c, from, dy, threads).data(), gradient.size() * sizeof(float)) == 0,
+      require(std::memcmp(gradient.data(), gradientOf(c, from, dy, products, threads).data(), gradient.size() * sizeof(float)) == 0,
               std::to_string(threads) + " threads give other bits than one");
   });
 }
@@ -103,6 +98,7 @@ int main() {
                         Case{5, 13, 1, 1, 576, 544}, Case{3, 9, 1, 1, 40, 32}, Case{3, 11, 3, 2, 16, 32}, Case{2, 16, 3, 2, 64, 96},
                         Case{2, 19, 3, 1, 5, 64}, Case{2, 17, 7, 2, 3, 64}, Case{1, 2, 7, 1, 24, 32}})
     for (const DataType type : {DataType::Float32, DataType::BFloat16})
-      if (im2colKernels(type)) check(c, type);
+      for (const DataType products : {DataType::Float32, type})
+        if (im2colKernels(type) && (type == DataType::BFloat16 || products == type)) check(c, type, products);
   return failures ? 1 : 0;
 }

@@ -13,7 +13,8 @@ bool effectiveIsaHas(dnnl_cpu_isa_t isa) {
 
 }  // namespace
 
-Context::Context(int threads) : threads(threads), onednn(std::make_unique<OneDnn>()) {}
+Context::Context(int threads, bool bfloat16Products)
+    : threads(threads), bfloat16Products(bfloat16Products), onednn(std::make_unique<OneDnn>()) {}
 Context::~Context() = default;
 
 std::string effectiveIsa() {
@@ -28,6 +29,14 @@ std::string effectiveIsa() {
 std::string oneDnnVersion() {
   const dnnl_version_t* version = dnnl_version();
   return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);
+}
+
+bool multipliesBFloat16Faster() {
+#ifdef __x86_64__
+  return hasNativeBFloat16() && (hasMatrixTiles() || !__builtin_cpu_is("intel"));
+#else
+  return false;
+#endif
 }
 
 bool hasNativeBFloat16() { return effectiveIsaHas(dnnl_cpu_isa_avx512_core_bf16); }

@@ -9,13 +9,19 @@ namespace residual {
 
 struct OneDnn;  // onednn.h
 
+/// Whether this kind of CPU multiplies bfloat16 faster than float32. For the two fma that a vdpbf16ps stands for, Intel's takes
+/// nearly twice as long, and AMD's half as long (docs/performance.md); Intel's have AMX for it, which a virtual machine may hide.
+bool multipliesBFloat16Faster();
+
 class Context {
  public:
   /// `threads` is what OpenMP is set to on the thread that makes and uses the context.
-  explicit Context(int threads);
+  explicit Context(int threads, bool bfloat16Products = multipliesBFloat16Faster());
   ~Context();
 
   const int threads;
+  /// Whether what is computed from bfloat16 activations is multiplied in bfloat16 too, rather than in float32.
+  const bool bfloat16Products;
   const std::unique_ptr<OneDnn> onednn;
 };
 

@@ -35,10 +35,10 @@ class Conv final : public Op {
     if (y_.pieceReader && forwardPiecesPay()) {
       y_.readInPieces = true;
       auto pass = winograd_ ? makeWinogradForwardInPieces(pieceSpec_) : makeDirectForwardInPieces(pieceSpec_);
-      forwardPieces_ = std::make_unique<ForwardInPieces>(pieceSpec_, *y_.pieceReader, std::move(pass));
-      return forwardPieces_->plan(plan);
+      forward_ = std::make_unique<PassInPieces>(pieceSpec_, false, std::move(pass), y_.pieceReader);
+    } else {
+      forward_ = winograd_ ? makeWinogradForward(spec_) : makeDirectForward(spec_);
     }
-    forward_ = winograd_ ? makeWinogradForward(spec_) : makeDirectForward(spec_);
     forward_->plan(plan);
   }
 
@@ -59,14 +59,13 @@ class Conv final : public Op {
   }
 
   void bind() override {
-    if (forward_) forward_->bind(x_.data, y_.data);
-    if (forwardPieces_) forwardPieces_->bind(x_.data, y_.data);
+    forward_->bind(x_.data, y_.data);
     if (backwardData_) backwardData_->bind(dy_, dx_);
     if (backwardWeights_) backwardWeights_->bind(x_.data, dy_);
     if (backwardPieces_) backwardPieces_->bind(x_.data, dx_);
   }
 
-  void forward() override { forward_ ? forward_->execute() : forwardPieces_->execute(); }
+  void forward() override { forward_->execute(); }
 
   void backward() override {
     if (backwardPieces_) return backwardPieces_->execute();
@@ -101,9 +100,8 @@ class Conv final : public Op {
   const ConvSpec pieceSpec_;
   const bool winograd_ = winogradPays(spec_);
   Buffer *dy_ = nullptr, *dx_ = nullptr;
-  // Either of each pair, once planned.
   std::unique_ptr<ConvPass> forward_;
-  std::unique_ptr<ForwardInPieces> forwardPieces_;
+  // Either, once planned.
   std::unique_ptr<ConvPass> backwardData_, backwardWeights_;
   std::unique_ptr<BackwardInPieces> backwardPieces_;
 };

@@ -1,9 +1,9 @@
 #include "conv_direct.h"
-
 #include <algorithm>
 #include <tuple>
 #include <vector>
 
+#include "conv_widened.h"
 #include "kernels.h"
 #include "onednn.h"
 #include "parallel.h"
@@ -331,18 +331,26 @@ class DirectBackwardWeights final : public ConvPass {
 
 }  // namespace
 
-std::unique_ptr<ConvPass> makeDirectForward(const ConvSpec& spec) { return std::make_unique<DirectForward>(spec); }
-std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec) { return std::make_unique<DirectBackwardData>(spec); }
+std::unique_ptr<ConvPass> makeDirectForward(const ConvSpec& spec) {
+  if (isWidened(spec)) return std::make_unique<PassInPieces>(spec, false, makeDirectForwardInPieces(spec));
+  return std::make_unique<DirectForward>(spec);
+}
+std::unique_ptr<ConvPass> makeDirectBackwardData(const ConvSpec& spec) {
+  if (isWidened(spec)) return std::make_unique<PassInPieces>(spec, true, makeDirectDataInPieces(spec));
+  return std::make_unique<DirectBackwardData>(spec);
+}
 std::unique_ptr<ConvPass> makeDirectBackwardWeights(const ConvSpec& spec) {
   return std::make_unique<DirectBackwardWeights>(spec);
 }
 
 std::unique_ptr<ActivationInPieces> makeDirectForwardInPieces(const ConvSpec& spec) {
+  if (isWidened(spec)) return std::make_unique<WidenedInPieces>(spec, false, makeDirectForwardInPieces);
   return std::make_unique<DirectInPieces<dnnl::convolution_forward>>(
       spec, DNNL_ARG_SRC, DNNL_ARG_DST, [](const Descriptions& of, const Value& x, const Value& y) { return of.forward(x, y); });
 }
 
 std::unique_ptr<ActivationInPieces> makeDirectDataInPieces(const ConvSpec& spec) {
+  if (isWidened(spec)) return std::make_unique<WidenedInPieces>(spec, true, makeDirectDataInPieces);
   return std::make_unique<DirectInPieces<dnnl::convolution_backward_data>>(
       spec, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_SRC,
       [](const Descriptions& of, const Value& x, const Value& y) { return of.backwardData(x, y); });

@@ -19,7 +19,8 @@ Pieces::Pieces(const ConvSpec& spec) : bounds_(std::min<int64_t>(spec.context.th
   std::set<int64_t> sizes;
   for (int thread = 0; thread < threads(); ++thread) {
     const auto [begin, end] = share(spec.y.batch, threads(), thread);
-    const int64_t images = end - begin, most = std::max<int64_t>(1, kPieceBytes / imageBytes(spec.y));
+    const int64_t dyBytes = spec.y.elements() / spec.y.batch * sizeOf(productType(spec));
+    const int64_t images = end - begin, most = std::max<int64_t>(1, kPieceBytes / dyBytes);
     const int count = static_cast<int>((images + most - 1) / most);
     for (int piece = 0; piece <= count; ++piece) bounds_[thread].push_back(begin + images * piece / count);
     forEach(thread, [&](int64_t first, int64_t last) { sizes.insert(last - first); });
@@ -27,23 +28,24 @@ Pieces::Pieces(const ConvSpec& spec) : bounds_(std::min<int64_t>(spec.context.th
   sizes_.assign(sizes.begin(), sizes.end());
 }
 
-ForwardInPieces::ForwardInPieces(const ConvSpec& spec, PieceReader& reader, std::unique_ptr<ActivationInPieces> pass)
-    : spec_(spec), pieces_(spec), reader_(reader), pass_(std::move(pass)) {}
+PassInPieces::PassInPieces(const ConvSpec& spec, bool backward, std::unique_ptr<ActivationInPieces> pass, PieceReader* reader)
+    : source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y), pieces_(spec), pass_(std::move(pass)),
+      reader_(reader) {}
 
-void ForwardInPieces::bind(const Buffer* x, const Buffer* y) {
-  x_ = x;
-  y_ = y;
+void PassInPieces::bind(const Buffer* source, const Buffer* destination) {
+  from_ = source;
+  to_ = destination;
   pass_->bind();
 }
 
-void ForwardInPieces::execute() {
-  const int64_t xBytes = imageBytes(spec_.x), yBytes = imageBytes(spec_.y), yElements = spec_.y.elements() / spec_.y.batch;
+void PassInPieces::execute() {
+  const int64_t fromBytes = imageBytes(source_), toBytes = imageBytes(destination_), elements = destination_.elements() / destination_.batch;
   pass_->prepare();
   parallelFor(pieces_.threads(), [&](int thread) {
     bool isFirst = true;
     pieces_.forEach(thread, [&](int64_t first, int64_t end) {
-      pass_->run(thread, end - first, x_->data + first * xBytes, y_->data + first * yBytes);
-      reader_.readPiece(thread, first * yElements, end * yElements, isFirst);
+      pass_->run(thread, end - first, from_->data + first * fromBytes, to_->data + first * toBytes);
+      if (reader_) reader_->readPiece(thread, first * elements, end * elements, isFirst);
       isFirst = false;
     });
   });

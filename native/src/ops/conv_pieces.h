@@ -12,7 +12,8 @@
 
 namespace residual {
 
-/// The batch in pieces of whole images, of at most about as many bytes of dy as stay in a cache of the second level.
+/// The batch in pieces of whole images, of at most about as many bytes of dy, as it is multiplied, as stay in a cache of the
+/// second level.
 class Pieces {
  public:
   Pieces(const ConvSpec& spec);
@@ -53,20 +54,21 @@ class WeightsInPieces {
   virtual void finish() = 0;
 };
 
-/// The whole forward pass.
-class ForwardInPieces {
+/// A whole pass, from x to y or backward from dy to dx. `reader` may be null.
+class PassInPieces final : public ConvPass {
  public:
-  ForwardInPieces(const ConvSpec& spec, PieceReader& reader, std::unique_ptr<ActivationInPieces> pass);
-  void plan(MemoryPlan& plan) { pass_->plan(plan); }
-  void bind(const Buffer* x, const Buffer* y);
-  void execute();
+  PassInPieces(const ConvSpec& spec, bool backward, std::unique_ptr<ActivationInPieces> pass, PieceReader* reader = nullptr);
+  void plan(MemoryPlan& plan) override { pass_->plan(plan); }
+  void bind(const Buffer* source, const Buffer* destination) override;
+  void execute() override;
 
  private:
-  const ConvSpec& spec_;
+  const Value& source_;
+  const Value& destination_;
   const Pieces pieces_;
-  PieceReader& reader_;
   const std::unique_ptr<ActivationInPieces> pass_;
-  const Buffer *x_ = nullptr, *y_ = nullptr;
+  PieceReader* const reader_;
+  const Buffer *from_ = nullptr, *to_ = nullptr;
 };
 
 /// The whole backward pass. The gradient of a bias is nothing, as is the sum of the pieces (`GradientPieces`). `data` is null where x needs no gradient.

@@ -118,7 +118,7 @@ class Im2colBackwardWeights final : public ConvPass {
     parallelFor(spec_.context.threads, [&](int index) {
       const Part& part = parts_[index];
       if (part.firstColumn == part.endColumn || part.firstOutput == part.endOutput) return;
-      kernels_.weightGradient({spec_.y.type, geometry_, spec_.y.pixels(), x_->data, dy_->data, sums_.part(0), false, spec_.y.channels,
+      kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, spec_.y.pixels(), x_->data, dy_->data, sums_.part(0), false, spec_.y.channels,
                                part.firstColumn, part.endColumn, part.firstOutput, part.endOutput, part.scratch->as<uint32_t>()});
     });
     sums_.finish();
@@ -163,7 +163,7 @@ class Im2colWeightsInPieces final : public WeightsInPieces {
 
   void run(int thread, int64_t images, const std::byte* x, const std::byte* dy, bool first) override {
     const int64_t pixels = spec_.y.height * spec_.y.width * images;
-    kernels_.weightGradient({spec_.y.type, geometry_, pixels, x, dy, sums_.part(thread), !first, spec_.y.channels, 0,
+    kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, pixels, x, dy, sums_.part(thread), !first, spec_.y.channels, 0,
                              geometry_.columns(), 0, spec_.y.channels, scratch_[thread]->as<uint32_t>()});
   }
 

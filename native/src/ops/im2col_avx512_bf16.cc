@@ -5,6 +5,8 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
+// Intrinsics leave unmasked lanes undefined on purpose; GCC 12 warns of it (its bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
 #define RESIDUAL_KERNELS kernels_avx512_bf16
 #define RESIDUAL_NATIVE_BFLOAT16  // the pragma does not define __AVX512BF16__

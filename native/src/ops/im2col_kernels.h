@@ -28,6 +28,7 @@ struct PatchGeometry {
 /// nothing else.
 struct Im2colArguments {
   DataType type;
+  DataType productType;  // what both are multiplied as
   PatchGeometry geometry;
   int64_t pixels;  // of y, from the first of an image on
   const void* x;

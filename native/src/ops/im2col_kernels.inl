@@ -20,17 +20,37 @@ struct Float32Words {
 RESIDUAL_INLINE __m512 multiplyAdd(Float32Words, __m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
 
 /// The words of 16 columns; those that are not in the mask are zeros.
-RESIDUAL_INLINE __m512i words(const float* even, __mmask16 mask, const float*, __mmask16) {
+RESIDUAL_INLINE __m512i words(Float32Words, const float* even, __mmask16 mask, const float*, __mmask16) {
   return _mm512_castps_si512(_mm512_maskz_loadu_ps(mask, even));
 }
 
 /// The words of 32 outputs, in their order.
-RESIDUAL_INLINE void packRow(const float* pixel, const float*, uint32_t* row) {
+RESIDUAL_INLINE void packRow(Float32Words, const float* pixel, const float*, uint32_t* row) {
   _mm512_storeu_ps(row, _mm512_loadu_ps(pixel));
   _mm512_storeu_ps(row + 16, _mm512_loadu_ps(pixel + 16));
 }
 
 #ifdef RESIDUAL_NATIVE_BFLOAT16
+/// Of bfloat16, each as a float32.
+struct WidenedWords {
+  using Element = bfloat16;
+  static constexpr int64_t kPixels = 1;
+};
+
+RESIDUAL_INLINE __m512 multiplyAdd(WidenedWords, __m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
+
+RESIDUAL_INLINE __m512i widened(__m256i halves) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16); }
+
+RESIDUAL_INLINE __m512i words(WidenedWords, const bfloat16* even, __mmask16 mask, const bfloat16*, __mmask16) {
+  return widened(_mm256_maskz_loadu_epi16(mask, even));
+}
+
+RESIDUAL_INLINE void packRow(WidenedWords, const bfloat16* pixel, const bfloat16*, uint32_t* row) {
+  const auto* const halves = reinterpret_cast<const __m256i*>(pixel);
+  _mm512_storeu_si512(row, widened(_mm256_loadu_si256(halves)));
+  _mm512_storeu_si512(row + 16, widened(_mm256_loadu_si256(halves + 1)));
+}
+
 struct BFloat16Words {
   using Element = bfloat16;
   static constexpr int64_t kPixels = 2;
@@ -46,13 +66,13 @@ RESIDUAL_INLINE __m512i interleaved(__m512i first, __m512i second, uint32_t star
   return _mm512_permutex2var_epi16(first, (__m512i)((lanes + start) | (lanes + start + 32) << 16), second);
 }
 
-RESIDUAL_INLINE __m512i words(const bfloat16* even, __mmask16 evenMask, const bfloat16* odd, __mmask16 oddMask) {
+RESIDUAL_INLINE __m512i words(BFloat16Words, const bfloat16* even, __mmask16 evenMask, const bfloat16* odd, __mmask16 oddMask) {
   return interleaved(_mm512_castsi256_si512(_mm256_maskz_loadu_epi16(evenMask, even)),
                      _mm512_castsi256_si512(_mm256_maskz_loadu_epi16(oddMask, odd)), 0);
 }
 
 /// `odd` is the second pixel, or null behind the last.
-RESIDUAL_INLINE void packRow(const bfloat16* even, const bfloat16* odd, uint32_t* row) {
+RESIDUAL_INLINE void packRow(BFloat16Words, const bfloat16* even, const bfloat16* odd, uint32_t* row) {
   const __m512i first = _mm512_loadu_si512(even), second = odd ? _mm512_loadu_si512(odd) : __m512i{};
   _mm512_storeu_si512(row, interleaved(first, second, 0));
   _mm512_storeu_si512(row + 16, interleaved(first, second, 16));
@@ -160,7 +180,7 @@ class WeightGradient {
       for (int64_t o = 0; o < outputs_; o += kIm2colPanel) {
         fetchAhead(even + o);
         if (odd) fetchAhead(odd + o);
-        packRow(even + o, odd ? odd + o : nullptr, row + o);
+        packRow(Words{}, even + o, odd ? odd + o : nullptr, row + o);
       }
     }
   }
@@ -205,13 +225,13 @@ class WeightGradient {
           const Columns& c = list_[v];
           fetchAhead(even.start + c.offset);
           if (Words::kPixels > 1) fetchAhead(odd.start + c.offset);
-          _mm512_store_si512(c.words + kIm2colPanel * d, words(even.start + c.offset, c.mask, odd.start + c.offset, c.mask));
+          _mm512_store_si512(c.words + kIm2colPanel * d, words(Words{}, even.start + c.offset, c.mask, odd.start + c.offset, c.mask));
         }
       else
         for (int64_t v = 0; v < vectors; ++v) {
           const Columns& c = list_[v];
           _mm512_store_si512(c.words + kIm2colPanel * d,
-                             words(even.start + c.offset, insideOf(even, c), odd.start + c.offset, insideOf(odd, c)));
+                             words(Words{}, even.start + c.offset, insideOf(even, c), odd.start + c.offset, insideOf(odd, c)));
         }
     }
   }
@@ -236,7 +256,8 @@ class WeightGradient {
 
 void weightGradient(const Im2colArguments& arguments) {
 #ifdef RESIDUAL_NATIVE_BFLOAT16
-  if (arguments.type == DataType::BFloat16) return WeightGradient<BFloat16Words>(arguments).run();
+  if (arguments.productType == DataType::BFloat16) return WeightGradient<BFloat16Words>(arguments).run();
+  if (arguments.type == DataType::BFloat16) return WeightGradient<WidenedWords>(arguments).run();
 #endif
   WeightGradient<Float32Words>(arguments).run();
 }

@@ -49,12 +49,10 @@ int64_t tilesOf(const Value& value, int64_t outputs) {
   return value.batch * (roundUp(value.height, outputs) / outputs) * (roundUp(value.width, outputs) / outputs);
 }
 
-/// In float32 the larger tiles round three times as much, which it can bear and bfloat16 cannot. Their transforms and weights
-/// are larger too: they pay with many channels, and where not so much of them lies outside of the image that two thirds of the
-/// multiplications remain.
+/// The larger tiles round three times as much, which float32 can bear and bfloat16 cannot. They pay where not so much of them lies
+/// outside of the image that two thirds of the multiplications remain.
 bool largeTilesPay(const ConvSpec& spec) {
-  constexpr int64_t kLeastChannels = 64;
-  if (spec.x.type != DataType::Float32 || std::min(spec.x.channels, spec.y.channels) < kLeastChannels) return false;
+  if (productType(spec) != DataType::Float32) return false;
   return 3 * 36 * tilesOf(spec.x, 4) <= 2 * 16 * tilesOf(spec.x, 2);
 }
 
@@ -77,7 +75,7 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
   WinogradConv(const ConvSpec& spec, bool backward, bool inPieces)
       : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y),
         kernels_(kernelsOf(spec, largeTilesPay(spec) && (!inPieces || hasFewWeights(spec)))), planes_(kernels_.planes()),
-        depth_(source_.channels * sizeOf(source_.type) / sizeof(Word)),
+        type_(productType(spec)), depth_(source_.channels * sizeOf(type_) / sizeof(Word)),
         byColumns_(!inPieces && byColumnsPays()),
         columns_(byColumns_ ? kPanel : std::min(destination_.channels, kColumns)), sourceRow_(rowStride(depth_)),
         tiles_(blockTiles()), weightPlane_(planeStride(depth_ * (byColumns_ ? columns_ : destination_.channels))),
@@ -143,7 +141,7 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
   }
 
   void transformWeights(Word* planes, int64_t firstColumn, int64_t endColumn, int64_t firstDepth, int64_t endDepth) const {
-    kernels_.transformWeights({source_.type, spec_.weight.value, spec_.y.channels, spec_.x.channels, backward_, planes, weightPlane_,
+    kernels_.transformWeights({type_, spec_.weight.value, spec_.y.channels, spec_.x.channels, backward_, planes, weightPlane_,
                                firstColumn, endColumn, firstDepth, endDepth});
   }
 
@@ -167,15 +165,15 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
     }
   }
 
-  Planes source(int thread) const { return {scratch_[thread]->as<Word>(), sourcePlane_, sourceRow_}; }
+  Planes source(int thread) const { return {type_, scratch_[thread]->as<Word>(), sourcePlane_, sourceRow_}; }
 
   void transformInput(int thread, const std::byte* from, int64_t first, int64_t end) {
     kernels_.transformInput({tiles(source_, from, first, end), source(thread)});
   }
 
   void product(int thread, const Word* weights, std::byte* to, int64_t first, int64_t end, int64_t column, int64_t endColumn) {
-    const Planes from = source(thread), product{from.data + planes_ * sourcePlane_, productPlane_, columns_};
-    kernels_.multiply({source_.type, planes_, end - first, endColumn - column, depth_, from.data, sourcePlane_, sourceRow_, 1, weights,
+    const Planes from = source(thread), product{DataType::Float32, from.data + planes_ * sourcePlane_, productPlane_, columns_};
+    kernels_.multiply({type_, planes_, end - first, endColumn - column, depth_, from.data, sourcePlane_, sourceRow_, 1, weights,
                        weightPlane_, 0, true, reinterpret_cast<float*>(product.data), productPlane_, columns_, false});
     Tiles made = tiles(destination_, to, first, end);
     made.firstChannel = column;
@@ -188,7 +186,9 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
   const Value& source_;
   const Value& destination_;
   const WinogradKernels& kernels_;
-  const int64_t planes_, depth_;
+  const int64_t planes_;
+  const DataType type_;
+  const int64_t depth_;
   const bool byColumns_;
   const int64_t columns_, sourceRow_, tiles_, weightPlane_, sourcePlane_, productPlane_;
   std::vector<Buffer*> weights_, scratch_;
@@ -213,7 +213,7 @@ class WinogradWeights final : public ConvPass, public WeightsInPieces {
  public:
   /// `tileUnits`: what of the batch threads may divide among them, tiles or images.
   WinogradWeights(const ConvSpec& spec, int64_t tileUnits)
-      : spec_(spec), kernels_(weightKernels(spec)), planes_(kernels_.planes()), perRow_(sizeof(Word) / sizeOf(spec.x.type)),
+      : spec_(spec), kernels_(weightKernels(spec)), planes_(kernels_.planes()), type_(productType(spec)), perRow_(sizeof(Word) / sizeOf(type_)),
         outputParts_(outputPartsOf(spec)), tileParts_(std::max<int>(1, std::min<int64_t>(spec.context.threads / outputParts_, tileUnits))),
         xRow_(rowStride(spec.x.channels)), dyRow_(rowStride(outputsOfPart())), tiles_(blockTiles()),
         xPlane_(planeStride(tiles_ / perRow_ * xRow_)), dyPlane_(planeStride(tiles_ / perRow_ * dyRow_)),
@@ -279,8 +279,8 @@ class WinogradWeights final : public ConvPass, public WeightsInPieces {
   void sumTiles(int outputPart, int tilePart, const std::byte* xData, const std::byte* dyData, int64_t begin, int64_t end,
                 bool fromZero) {
     const auto [firstOutput, endOutput] = outputs(outputPart);
-    const Planes x{scratch_[outputPart * tileParts_ + tilePart]->as<Word>(), xPlane_, xRow_};
-    const Planes dy{x.data + planes_ * xPlane_, dyPlane_, dyRow_};
+    const Planes x{type_, scratch_[outputPart * tileParts_ + tilePart]->as<Word>(), xPlane_, xRow_};
+    const Planes dy{type_, x.data + planes_ * xPlane_, dyPlane_, dyRow_};
     for (int64_t first = begin; first < end; first += tiles_) {
       const int64_t last = std::min(first + tiles_, end);
       Tiles gradients = tiles(spec_.y, dyData, first, last);
@@ -288,7 +288,7 @@ class WinogradWeights final : public ConvPass, public WeightsInPieces {
       gradients.endChannel = endOutput;
       kernels_.transformInputPairs({tiles(spec_.x, xData, first, last), x});
       kernels_.transformGradientPairs({gradients, dy});
-      kernels_.multiply({spec_.x.type, planes_, spec_.x.channels, endOutput - firstOutput, roundUp(last - first, perRow_) / perRow_, x.data,
+      kernels_.multiply({type_, planes_, spec_.x.channels, endOutput - firstOutput, roundUp(last - first, perRow_) / perRow_, x.data,
                          xPlane_, 1, xRow_, dy.data, dyPlane_, dyRow_, false, sums(outputPart, tilePart), sumPlane_,
                          outputsOfPart(), first > begin || !fromZero});
     }
@@ -306,6 +306,7 @@ class WinogradWeights final : public ConvPass, public WeightsInPieces {
   const ConvSpec spec_;
   const WinogradKernels& kernels_;
   const int64_t planes_;
+  const DataType type_;
   /// Tiles per row of a plane.
   const int64_t perRow_;
   const int outputParts_, tileParts_;

@@ -19,6 +19,7 @@ constexpr int64_t kPanel = 32;
 
 /// Strides are in words.
 struct Planes {
+  DataType type;  // of their elements: the activation's, or float32
   Word* data;
   int64_t planeStride, rowStride;
 };
@@ -47,7 +48,7 @@ struct OutputArguments {
 
 /// Plane by plane: product (rows, columns) = or += a (rows, depth) * b (depth, columns).
 struct MultiplyArguments {
-  DataType type;
+  DataType type;  // of a and b
   int64_t planes, rows, columns, depth;  // depth in words; rows: `product` and `a` are touched up to the next multiple of 8
   const Word* a;
   int64_t aPlaneStride, aRowStride, aDepthStride;
@@ -64,7 +65,7 @@ struct MultiplyArguments {
 /// a turn (depth O, columns I). Of the columns and the depth those from `first` to `end`, in channels; the planes begin with
 /// `firstColumn`, and at depth 0.
 struct WeightArguments {
-  DataType type;
+  DataType type;  // of the planes
   const float* weights;
   int64_t outputs, inputs;
   bool backward;

@@ -24,6 +24,15 @@ RESIDUAL_INLINE void withElementType(DataType type, Body body) {
 #endif
 }
 
+/// Of an activation and of the planes that it is transformed into.
+template <class Body>
+RESIDUAL_INLINE void withElementTypes(const TransformArguments& a, Body body) {
+  withElementType(a.tiles.type, [&](auto activation) __attribute__((always_inline)) {
+    if (a.planes.type == DataType::Float32) return body(activation, float{});
+    if constexpr (!std::is_same_v<decltype(activation), float>) body(activation, activation);
+  });
+}
+
 /// 16 values each, one after another at `first` and at `second`.
 RESIDUAL_INLINE void storeBoth(float* first, float* second, Floats a, Floats b) {
   store(first, a);
@@ -281,8 +290,8 @@ struct GradientTransform {
 
 template <class Tile>
 void transformInput(const TransformArguments& a) {
-  withElementType(a.tiles.type, [&](auto tag) __attribute__((always_inline)) {
-    using T = decltype(tag);
+  withElementTypes(a, [&](auto activation, auto element) __attribute__((always_inline)) {
+    using T = decltype(element);
     constexpr int64_t kPerWord = sizeof(Word) / sizeof(T);
     const int64_t planeStride = a.planes.planeStride * kPerWord, rowStride = a.planes.rowStride * kPerWord;
     for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
@@ -292,13 +301,13 @@ void transformInput(const TransformArguments& a) {
         T* const place = column + plane * stride + tile * rowStride;
         storeBoth(place, place + stride, values, next);
       };
-      InputTransform<Tile>::template each<T>(a.tiles, channel, put);
+      InputTransform<Tile>::template each<decltype(activation)>(a.tiles, channel, put);
     }
   });
 }
 
-template <class Transform>
-RESIDUAL_INLINE void transformPairs(const TransformArguments& a, float) {
+template <class Transform, class T>
+RESIDUAL_INLINE void transformPairs(const TransformArguments& a, T, float) {
   for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
     float* const column = reinterpret_cast<float*>(a.planes.data) + channel - a.tiles.firstChannel;
     const auto put = [=](int64_t tile, int64_t plane, Floats values, Floats next) __attribute__((always_inline)) {
@@ -306,14 +315,14 @@ RESIDUAL_INLINE void transformPairs(const TransformArguments& a, float) {
       float* const place = column + plane * stride + tile * a.planes.rowStride;
       storeBoth(place, place + stride, values, next);
     };
-    Transform::template each<float>(a.tiles, channel, put);
+    Transform::template each<T>(a.tiles, channel, put);
   }
 }
 
 #ifdef RESIDUAL_NATIVE_BFLOAT16
 /// A first tile of two waits, rounded, for its second. Beside the last of an odd number stand zeros.
 template <class Transform>
-RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
+RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16, bfloat16) {
   const int64_t count = a.tiles.endTile - a.tiles.firstTile, planeStride = a.planes.planeStride, rowStride = a.planes.rowStride;
   for (int64_t channel = a.tiles.firstChannel; channel < a.tiles.endChannel; channel += kLanes) {
     Word* const column = a.planes.data + channel - a.tiles.firstChannel;
@@ -340,12 +349,12 @@ RESIDUAL_INLINE void transformPairs(const TransformArguments& a, bfloat16) {
 
 template <class Tile>
 void transformInputPairs(const TransformArguments& a) {
-  withElementType(a.tiles.type, [&](auto tag) { transformPairs<InputTransform<Tile>>(a, tag); });
+  withElementTypes(a, [&](auto activation, auto element) { transformPairs<InputTransform<Tile>>(a, activation, element); });
 }
 
 template <class Tile>
 void transformGradientPairs(const TransformArguments& a) {
-  withElementType(a.tiles.type, [&](auto tag) { transformPairs<GradientTransform<Tile>>(a, tag); });
+  withElementTypes(a, [&](auto activation, auto element) { transformPairs<GradientTransform<Tile>>(a, activation, element); });
 }
 
 /// A^T m A

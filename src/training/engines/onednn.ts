@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as addonTypes from '../../../native/index.d.ts';
 import type { Graph, TensorMap } from '../../domain/network/graph.js';
-import type { Batch, ComputePrecision, Engine, Mix, SessionOptions, StepResult, TrainingSession } from '../engine.js';
+import type { Batch, Engine, Mix, SessionOptions, StepResult, TrainingSession } from '../engine.js';
 import { ResourceError } from '../engine.js';
 
 type Addon = typeof addonTypes;
@@ -30,15 +30,10 @@ export function createOneDnnEngine({ threads = availableParallelism() }: OneDnnO
   return {
     name: 'ONEDNN',
     device: `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${addon.isa}, oneDNN ${addon.oneDnnVersion}`,
-    precisions: precisionsOf(addon),
+    precisions: addon.nativeBFloat16 ? ['BFLOAT16', 'FLOAT32'] : ['FLOAT32'],
     fillsCores: threads >= availableParallelism(),
     open: (graph, initial, options) => openSession(addon, graph, initial, options, threads),
   };
-}
-
-function precisionsOf(addon: Addon): ComputePrecision[] {
-  if (!addon.nativeBFloat16) return ['FLOAT32'];
-  return addon.bfloat16IsFaster() ? ['BFLOAT16', 'FLOAT32'] : ['FLOAT32', 'BFLOAT16'];
 }
 
 /** `true`, or why the engine cannot be used here and what would mend it. */
