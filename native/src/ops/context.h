@@ -9,8 +9,7 @@ namespace residual {
 
 struct OneDnn;  // onednn.h
 
-/// Whether this kind of CPU multiplies bfloat16 faster than float32. For the two fma that a vdpbf16ps stands for, Intel's takes
-/// nearly twice as long, and AMD's half as long (docs/performance.md); Intel's have AMX for it, which a virtual machine may hide.
+/// Whether this kind of CPU multiplies bfloat16 faster than float32: see docs/decisions/0011-bfloat16-kept-float32-multiplied.md.
 bool multipliesBFloat16Faster();
 
 class Context {

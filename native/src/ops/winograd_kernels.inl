@@ -412,6 +412,13 @@ RESIDUAL_INLINE Floats multiplyAdd(bfloat16, Words a, Words b, Floats sum) {
 
 RESIDUAL_INLINE Words everywhere(Word word) { return (Words)_mm512_set1_epi32(static_cast<int>(word)); }
 
+/// One by one: GCC 12 takes a copy of them together through the stack.
+template <int64_t kCount>
+RESIDUAL_INLINE void loadVectors(const Word* source, Words (&vectors)[kCount]) {
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kCount; ++i) __builtin_memcpy(&vectors[i], source + i * kLanes, sizeof vectors[i]);
+}
+
 /// `kRows` rows and `kVectors` times 16 columns of one plane's product, in registers.
 template <class T, int64_t kRows, int64_t kVectors>
 RESIDUAL_INLINE void multiplyBlock(const MultiplyArguments& m, const Word* a, const Word* b, int64_t bRowStride, float* product) {
@@ -424,7 +431,7 @@ RESIDUAL_INLINE void multiplyBlock(const MultiplyArguments& m, const Word* a, co
       for (int64_t v = 0; v < kVectors; ++v) sums[r][v] = load(product + r * m.productRowStride + v * kLanes);
   for (int64_t d = 0; d < m.depth; ++d, a += depthStride, b += bRowStride) {
     Words columns[kVectors];
-    __builtin_memcpy(columns, b, sizeof columns);
+    loadVectors(b, columns);
 #pragma GCC unroll 16
     for (int64_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
@@ -442,7 +449,7 @@ RESIDUAL_INLINE void multiplyBlock(const MultiplyArguments& m, const Word* a, co
 template <class T, int64_t kDepth>
 RESIDUAL_INLINE void multiplyRows(const MultiplyArguments& m, const Word* a, const Word* b, float* product) {
   Words columns[kDepth];
-  __builtin_memcpy(columns, b, sizeof columns);
+  loadVectors(b, columns);
   for (int64_t row = 0; row < m.rows; ++row, a += m.aRowStride, product += m.productRowStride) {
     const auto* const whole = reinterpret_cast<const __m256i*>(a);
     const __m512i words = kDepth > 8 ? _mm512_loadu_si512(whole) : _mm512_castsi256_si512(_mm256_loadu_si256(whole));
