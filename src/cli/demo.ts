@@ -77,11 +77,7 @@ async function train(api: ApiClient, model: string, dataset: Dataset): Promise<R
   const input = { ...TRAINING, model, dataset: nameOf(dataset) };
   const unfinished = await findUnfinishedRun(api, model, TAG);
   if (unfinished !== null) say('Training: going on with the run that was interrupted.');
-  let run = await follow(api, unfinished ?? (await start(api, input, 'BFLOAT16')));
-  if (run.failure?.startsWith('BFLOAT16 is not computed')) {
-    say(`${run.failure}. Once more, in what it has:`);
-    run = await follow(api, await start(api, input, 'AUTO'));
-  }
+  const run = await follow(api, unfinished ?? (await start(api, input)));
   if (run.status !== 'SUCCEEDED' || run.evaluation === null)
     throw new Error(`the run ended ${run.status}${run.failure === null ? '' : `: ${run.failure}`}`);
   const rate = Math.round(imagesPerSecond(run)).toLocaleString('en');
@@ -91,9 +87,9 @@ async function train(api: ApiClient, model: string, dataset: Dataset): Promise<R
   return run;
 }
 
-function start(api: ApiClient, input: Record<string, unknown>, precision: string): Promise<string> {
-  say(`Training: ${EPOCHS} epochs, one-cycle schedule, precision ${precision}, batches of ${TRAINING.batchSize}.`);
-  return startTraining(api, { ...input, precision });
+function start(api: ApiClient, input: Record<string, unknown>): Promise<string> {
+  say(`Training: ${EPOCHS} epochs, one-cycle schedule, batches of ${TRAINING.batchSize}.`);
+  return startTraining(api, input);
 }
 
 async function follow(api: ApiClient, id: string): Promise<Run> {
