@@ -30,8 +30,8 @@ export async function loadModel(
   { objects, threads, onBatch }: LoadModelDependencies,
   version: ResolvedVersion,
 ): Promise<ServedModel> {
-  const onnx = await objects.get(onnxArtifact(version).sha256);
   const { model, channelMean: mean, channelStd: std } = version;
+  const onnx = objects.get(onnxArtifact(version).sha256);
   const session = await Session.open(onnx, { threads, tables: normalisationTables({ mean, std }) });
   const { height, width, channels } = model;
   const batcher = new Batcher({

@@ -44,12 +44,16 @@ export class Session {
 
   /**
    * Loads the model and runs it once, so that the first user does not pay for it.
-   * @param onnx the file; where it owns its buffer that is handed over, so do not use it afterwards
+   * @param onnx the file, or what comes to it while the thread starts; where it owns its buffer that is handed over, so
+   *   do not use it afterwards
    */
-  static async open(onnx: Uint8Array, { output = 'probabilities', ...options }: SessionOptions): Promise<Session> {
+  static async open(
+    onnx: Uint8Array | Promise<Uint8Array>,
+    { output = 'probabilities', ...options }: SessionOptions,
+  ): Promise<Session> {
     const session = new Session();
     try {
-      const file = owned(onnx);
+      const file = owned(await onnx);
       await session.#ask({ kind: 'load', onnx: file, output, ...options }, [file.buffer]);
       return session;
     } catch (error) {
