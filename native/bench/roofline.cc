@@ -11,11 +11,11 @@
 #include <cstring>
 #include <functional>
 #include <iostream>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <random>
 
 #include "../src/memory.h"
 #include "../src/network.h"
+#include "../src/ops/onednn.h"
 #include "../src/optimizer.h"
 
 using namespace residual;
@@ -41,27 +41,25 @@ double bestOf(int times, const std::function<void()>& work) {
 // ---- Peaks --------------------------------------------------------------------------------------------------------
 
 /// FLOP/s of a product of two `side` x `side` matrices, the weights in the layout that oneDNN likes best.
-double matmul(dnnl::memory::data_type type, int64_t side) {
+double matmul(DataType type, int64_t side) {
   using dnnl::memory;
-  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  dnnl::stream stream(engine);
-  const memory::desc plain({side, side}, type, memory::format_tag::ab), any({side, side}, type, memory::format_tag::any);
-  const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(plain, any, plain), engine);
-  const memory source(description.src_desc(), engine), weights(description.weights_desc(), engine),
-      result(description.dst_desc(), engine);
+  OneDnn onednn;
+  const memory::desc plain({side, side}, dnnlType(type), memory::format_tag::ab);
+  const memory::desc any({side, side}, dnnlType(type), memory::format_tag::any);
+  const auto description = RESIDUAL_DESCRIBE(dnnl::matmul, onednn.engine, dnnl::primitive_attr(), plain, any, plain);
+  const memory source(description.src_desc(), onednn.engine), weights(description.weights_desc(), onednn.engine),
+      result(description.dst_desc(), onednn.engine);
   std::memset(source.get_data_handle(), 0, description.src_desc().get_size());
   std::memset(weights.get_data_handle(), 0, description.weights_desc().get_size());
   const dnnl::matmul product(description);
   const double best = bestOf(10, [&] {
-    product.execute(stream, {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, result}});
-    stream.wait();
+    product.execute(onednn.stream, {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, result}});
+    onednn.stream.wait();
   });
   return 2.0 * side * side * side / best;
 }
 
-double bestMatmul(dnnl::memory::data_type type) {
-  return std::max({matmul(type, 1024), matmul(type, 2048), matmul(type, 4096)});
-}
+double bestMatmul(DataType type) { return std::max({matmul(type, 1024), matmul(type, 2048), matmul(type, 4096)}); }
 
 /// Bytes read and written per second, of memory far larger than any cache.
 double copyBandwidth(int threads) {
@@ -78,8 +76,8 @@ double copyBandwidth(int threads) {
 }
 
 void printPeaks(int threads) {
-  const double float32 = bestMatmul(dnnl::memory::data_type::f32);
-  const double bfloat16 = hasNativeBFloat16() ? bestMatmul(dnnl::memory::data_type::bf16) : 0;
+  const double float32 = bestMatmul(DataType::Float32);
+  const double bfloat16 = hasNativeBFloat16() ? bestMatmul(DataType::BFloat16) : 0;
   std::printf("{\"isa\":\"%s\",\"oneDnn\":\"%s\",\"float32\":%.0f,\"bfloat16\":%.0f,\"copyBytesPerSecond\":%.0f}\n",
               effectiveIsa().c_str(), oneDnnVersion().c_str(), float32, bfloat16, copyBandwidth(threads));
 }

@@ -2,12 +2,24 @@
 #pragma once
 #include <cstring>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "../src/ops/value.h"
 #include "check.h"
 
 namespace residual::test {
+
+/// Of activations, and of what they are multiplied as.
+constexpr std::pair<DataType, DataType> kTypes[] = {{DataType::Float32, DataType::Float32},
+                                                    {DataType::BFloat16, DataType::Float32},
+                                                    {DataType::BFloat16, DataType::BFloat16}};
+
+inline std::string nameOf(DataType type, DataType products) {
+  const auto name = [](DataType type) { return std::string(type == DataType::Float32 ? "float32" : "bfloat16"); };
+  return name(type) + (products == type ? "" : " multiplied as " + name(products));
+}
 
 inline void write(const Buffer& buffer, DataType type, const std::vector<float>& values) {
   for (size_t i = 0; i < values.size(); ++i) {

@@ -1,4 +1,5 @@
 #include "conv_direct.h"
+
 #include <algorithm>
 #include <tuple>
 #include <vector>

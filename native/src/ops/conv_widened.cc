@@ -10,14 +10,12 @@ Value widened(Value value) {
   return value;
 }
 
-int64_t imageElements(const Value& value) { return value.elements() / value.batch; }
-
 }  // namespace
 
 WidenedInPieces::WidenedInPieces(const ConvSpec& spec, bool backward, std::unique_ptr<ActivationInPieces> (*make)(const ConvSpec&))
     : x_(widened(spec.x)), y_(widened(spec.y)),
       spec_{spec.context, spec.mode, spec.name, spec.kernel, spec.stride, spec.padding, spec.groups, x_, y_, spec.weight, spec.bias},
-      sourceElements_(imageElements(backward ? y_ : x_)), destinationElements_(imageElements(backward ? x_ : y_)), pieces_(spec_),
+      sourceElements_((backward ? y_ : x_).imageElements()), destinationElements_((backward ? x_ : y_).imageElements()), pieces_(spec_),
       pass_(make(spec_)) {}
 
 void WidenedInPieces::plan(MemoryPlan& plan) {

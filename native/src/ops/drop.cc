@@ -94,7 +94,7 @@ class DropPath final : public DropOp {
  private:
   /// Each image by its factor.
   void pass(const Buffer* from, Buffer* to) {
-    const int64_t elements = x_.elements() / x_.batch;
+    const int64_t elements = x_.imageElements();
     parallelFor(threads_, [&](int part) {
       float* const row = rows_.data() + part * width_;
       const NormaliseArguments arguments{x_.type, from->data, nullptr, to->data, width_, row, zeros_.data(), false};

@@ -118,8 +118,9 @@ class Im2colBackwardWeights final : public ConvPass {
     parallelFor(spec_.context.threads, [&](int index) {
       const Part& part = parts_[index];
       if (part.firstColumn == part.endColumn || part.firstOutput == part.endOutput) return;
-      kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, spec_.y.pixels(), x_->data, dy_->data, sums_.part(0), false, spec_.y.channels,
-                               part.firstColumn, part.endColumn, part.firstOutput, part.endOutput, part.scratch->as<uint32_t>()});
+      kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, spec_.y.pixels(), x_->data, dy_->data, sums_.part(0), false,
+                               spec_.y.channels, part.firstColumn, part.endColumn, part.firstOutput, part.endOutput,
+                               part.scratch->as<uint32_t>()});
     });
     sums_.finish();
     if (bias_) bias_->execute(*dy_);
@@ -163,8 +164,8 @@ class Im2colWeightsInPieces final : public WeightsInPieces {
 
   void run(int thread, int64_t images, const std::byte* x, const std::byte* dy, bool first) override {
     const int64_t pixels = spec_.y.height * spec_.y.width * images;
-    kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, pixels, x, dy, sums_.part(thread), !first, spec_.y.channels, 0,
-                             geometry_.columns(), 0, spec_.y.channels, scratch_[thread]->as<uint32_t>()});
+    kernels_.weightGradient({spec_.y.type, productType(spec_), geometry_, pixels, x, dy, sums_.part(thread), !first, spec_.y.channels,
+                             0, geometry_.columns(), 0, spec_.y.channels, scratch_[thread]->as<uint32_t>()});
   }
 
   void finish() override { sums_.finish(); }

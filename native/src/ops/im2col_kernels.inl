@@ -31,13 +31,10 @@ RESIDUAL_INLINE void packRow(Float32Words, const float* pixel, const float*, uin
 }
 
 #ifdef RESIDUAL_NATIVE_BFLOAT16
-/// Of bfloat16, each as a float32.
-struct WidenedWords {
+/// Made of bfloat16.
+struct WidenedWords : Float32Words {
   using Element = bfloat16;
-  static constexpr int64_t kPixels = 1;
 };
-
-RESIDUAL_INLINE __m512 multiplyAdd(WidenedWords, __m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
 
 RESIDUAL_INLINE __m512i widened(__m256i halves) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16); }
 

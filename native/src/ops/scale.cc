@@ -57,7 +57,7 @@ class Scale final : public Op {
   }
 
   Range elementsOf(int64_t image) const {
-    const int64_t elements = a_.elements() / a_.batch;
+    const int64_t elements = a_.imageElements();
     return {image * elements, (image + 1) * elements};
   }
 

@@ -46,6 +46,7 @@ struct Value {
 
   int64_t pixels() const { return batch * height * width; }
   int64_t elements() const { return pixels() * channels; }
+  int64_t imageElements() const { return height * width * channels; }
   size_t bytes() const { return static_cast<size_t>(elements()) * sizeOf(type); }
 };
 
