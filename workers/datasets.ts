@@ -9,7 +9,7 @@ import { every } from '../src/infra/every.js';
 import { createLogger } from '../src/infra/log.js';
 import { createMetrics } from '../src/infra/metrics.js';
 import { createObjectStore } from '../src/infra/objects.js';
-import { createJobQueue, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
+import { createJobQueue, HandBackJob, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
 import { answerHealth } from './training/answer-health.js';
 
 const RECOVER_EVERY_MS = 10_000;
@@ -39,7 +39,7 @@ async function main(): Promise<void> {
       await validateDataset(deps, datasetId, AbortSignal.any([signal, stopping.signal]));
       log.info({ seconds: (Date.now() - startedAt) / 1_000 }, 'validated');
     } catch (error) {
-      if (stopping.signal.aborted) throw new PostponeJob(0);
+      if (stopping.signal.aborted) throw new HandBackJob();
       if (!isOutage(error)) throw error;
       log.warn({ err: error }, 'a server is away');
       throw new PostponeJob(OUTAGE_DELAY_MS);

@@ -6,7 +6,7 @@ import { every } from '../src/infra/every.js';
 import { createLogger } from '../src/infra/log.js';
 import { createMetrics } from '../src/infra/metrics.js';
 import { createObjectStore } from '../src/infra/objects.js';
-import { createJobQueue, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
+import { createJobQueue, HandBackJob, PostponeJob, startJobWorker, type JobHandler } from '../src/infra/queue.js';
 import { quantizeVersion } from '../src/quantization/quantize-version.js';
 import { recoverQuantizations } from '../src/quantization/recover-quantizations.js';
 import { Session } from '../src/serving/session.js';
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
       const succeeded = await quantizeVersion(deps, versionId, AbortSignal.any([signal, stopping.signal]));
       log.info({ succeeded, seconds: (Date.now() - startedAt) / 1_000 }, 'over');
     } catch (error) {
-      if (stopping.signal.aborted) throw new PostponeJob(0);
+      if (stopping.signal.aborted) throw new HandBackJob();
       log.warn({ err: error }, 'will be tried again');
       if (!isOutage(error)) throw error;
       throw new PostponeJob(OUTAGE_DELAY_MS);

@@ -1,4 +1,4 @@
-import { DelayedError, Queue, Worker, type Job } from 'bullmq';
+import { DelayedError, Queue, WaitingError, Worker, type Job } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { unavailable } from '../errors.js';
 import { JOBS, type JobName, type JobPayload } from '../jobs.js';
@@ -140,7 +140,12 @@ export class JobQueue {
 
 export const createJobQueue = (config: RedisConfig) => new JobQueue(config);
 
-/** What a handler throws to have its job come back after `delayMs` without that counting as a failure. */
+/** What a handler throws to have its job go on elsewhere, before all that wait with its priority. Not a failure. */
+export class HandBackJob extends Error {
+  override readonly name = 'HandBackJob';
+}
+
+/** What a handler throws to have its job come back after `delayMs`, behind those that wait by then. Not a failure. */
 export class PostponeJob extends Error {
   override readonly name = 'PostponeJob';
   constructor(readonly delayMs: number) {
@@ -189,6 +194,10 @@ export function startJobWorker<N extends JobName>(
     try {
       await handler(parsed.data as JobPayload<N>, { jobId: job.id!, signal: signal ?? new AbortController().signal });
     } catch (error) {
+      if (error instanceof HandBackJob) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
       if (!(error instanceof PostponeJob)) throw error;
       await job.moveToDelayed(Date.now() + error.delayMs, token);
       throw new DelayedError();

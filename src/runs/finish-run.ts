@@ -41,15 +41,14 @@ export function pauseIdleRun({ database }: Deps, runId: string): Promise<boolean
 
 /**
  * Out of the hands of a worker that was asked to stop, is shut down or cannot go on: CANCELLED or PAUSED where that was
- * asked for, else back into the queue. The attempt does not count as fruitless.
+ * asked for, else back into the queue, at the place it had. The attempt does not count as fruitless.
  * @returns what became of it; nothing where the worker had lost it
  */
 export async function handBackRun({ database }: Deps, owner: Ownership): Promise<RunStatus | undefined> {
   if (await move(database, { ...owned(owner), requestedState: 'CANCEL' }, 'CANCELLED')) return 'CANCELLED';
   const released = { workerId: null, fruitless: { decrement: 1 } };
   if (await move(database, { ...owned(owner), requestedState: 'PAUSE' }, 'PAUSED', released)) return 'PAUSED';
-  const queued = { ...released, queuedAt: new Date() };
-  return (await move(database, owned(owner), 'QUEUED', queued)) ? 'QUEUED' : undefined;
+  return (await move(database, owned(owner), 'QUEUED', released)) ? 'QUEUED' : undefined;
 }
 
 /**

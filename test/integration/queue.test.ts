@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createEventBus } from '../../src/infra/events.js';
-import { bullPriority, createJobQueue, MAX_PRIORITY, PostponeJob, startJobWorker } from '../../src/infra/queue.js';
+import { bullPriority, createJobQueue, HandBackJob, MAX_PRIORITY, PostponeJob, startJobWorker } from '../../src/infra/queue.js';
 
 // A Redis of its own: these tests stop it, kill it and start it again.
 let folder: string;
@@ -110,6 +110,28 @@ describe('jobs', () => {
       if (fault) throw fault;
     });
     await vi.waitUntil(() => calls === 3, { timeout: 10_000 });
+    await worker.close();
+    await queue.close();
+  });
+
+  it('go before all that wait with their priority when they are handed back, and behind them when postponed', async () => {
+    const config = fresh();
+    const queue = createJobQueue(config);
+    for (const runId of ['handed back', 'postponed', 'waits']) await queue.enqueue('train', run(runId));
+    await queue.enqueue('train', run('of less priority'), { priority: -1 });
+    const faults = new Map<string, Error>([
+      ['handed back', new HandBackJob()],
+      ['postponed', new PostponeJob(0)],
+    ]);
+    const order: string[] = [];
+    const worker = startJobWorker(config, 'train', async ({ runId }) => {
+      order.push(runId);
+      const fault = faults.get(runId);
+      faults.delete(runId);
+      if (fault) throw fault;
+    });
+    await vi.waitUntil(() => order.length === 6, { timeout: 10_000 });
+    expect(order).toEqual(['handed back', 'handed back', 'postponed', 'waits', 'postponed', 'of less priority']);
     await worker.close();
     await queue.close();
   });

@@ -53,18 +53,22 @@ it('a run whose worker is killed is taken up by another within 15 s, and ends as
   await other.kill('SIGTERM');
 });
 
-it('a worker that is asked to end hands its run back at the step it had reached, and exits with 0', async () => {
+it('a worker that is asked to end hands its run back at the step it had reached, first to go on, and exits with 0', async () => {
   const first = await platform.startWorker('train');
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
   await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 4, 30_000);
+  const waiting = await startTiny(platform, { epochs: 1 });
   await first.kill('SIGTERM');
   expect(await first.ended).toBe('exit code 0');
   const handedBack = await readRun(platform, id);
-  expect(handedBack).toMatchObject({ status: 'QUEUED', worker: null, attempts: 1 });
+  expect(handedBack).toMatchObject({ status: 'QUEUED', worker: null, attempts: 1, queuePosition: 1 });
+  expect(await readRun(platform, waiting)).toMatchObject({ status: 'QUEUED', queuePosition: 2 });
 
   const second = await platform.startWorker('train');
   const run = await untilOver(platform, id);
   isWhole(run);
+  const { startedAt } = await untilOver(platform, waiting);
+  expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(Date.parse(run.finishedAt));
   expect(run.logs.nodes.map(({ message }: any) => message)).toContain(
     `goes on from step ${handedBack.step} of ${STEPS}`,
   );

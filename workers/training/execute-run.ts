@@ -9,7 +9,7 @@ import type { EventBus } from '../../src/infra/events.js';
 import type { Logger } from '../../src/infra/log.js';
 import type { Metrics } from '../../src/infra/metrics.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
-import { PostponeJob, type JobQueue } from '../../src/infra/queue.js';
+import { HandBackJob, PostponeJob, type JobQueue } from '../../src/infra/queue.js';
 import { removeFinishedCheckpoints, rewindRun } from '../../src/runs/checkpoints.js';
 import { claimRun, type ClaimedRun } from '../../src/runs/claim-run.js';
 import { cancelOwnedRun, failRun, handBackRun, pauseOwnedRun } from '../../src/runs/finish-run.js';
@@ -52,7 +52,7 @@ const HELD_DELAY_MS = 2_000;
 
 /** What the job `train` does: takes the run, trains it to its end and publishes what came of it. */
 export async function executeRun(deps: WorkerDeps, runId: string): Promise<void> {
-  if (deps.shutdown.aborted) throw new PostponeJob(0);
+  if (deps.shutdown.aborted) throw new HandBackJob();
   const claim = await claimRun(deps, runId, deps.workerId);
   if (claim.kind === 'over') return;
   if (claim.kind === 'held') throw new PostponeJob(HELD_DELAY_MS);
@@ -223,7 +223,7 @@ class Attempt {
     const became = await this.recorder.end((transaction) =>
       pauseOwnedRun({ database: transaction }, this.owner, epoch),
     );
-    if (became === 'QUEUED') throw new PostponeJob(0);
+    if (became === 'QUEUED') throw new HandBackJob();
   }
 
   private async publish(task: TrainingTask, result: Extract<TrainingResult, { outcome: 'finished' }>): Promise<void> {
@@ -249,7 +249,7 @@ class Attempt {
   }
 
   private async conclude(error: unknown): Promise<void> {
-    if (error instanceof PostponeJob) throw error;
+    if (error instanceof HandBackJob) throw error;
     if (error instanceof CancelRequested) return this.cancel();
     if (this.deps.shutdown.aborted || error instanceof PauseRequested || isOutage(error)) return this.handBack(error);
     // No fault of the run's: the job comes back, and the count of fruitless attempts ends it if it always does.
@@ -270,7 +270,7 @@ class Attempt {
     await this.recorder.end((transaction) => cancelOwnedRun({ database: transaction }, this.owner));
   }
 
-  /** @throws PostponeJob, or the outage itself: the job comes back to whoever is there. */
+  /** @throws HandBackJob, or the outage itself: the job comes back to whoever is there. */
   private async handBack(error: unknown): Promise<void> {
     const { aborted } = this.deps.shutdown;
     if (error instanceof PauseRequested) this.tell('paused');
@@ -278,7 +278,7 @@ class Attempt {
     const became = await this.recorder.end((transaction) => handBackRun({ database: transaction }, this.owner));
     if (became !== 'QUEUED') return;
     // A pause that was taken back meanwhile is none: the run goes on.
-    throw aborted || error instanceof PauseRequested ? new PostponeJob(0) : error;
+    throw aborted || error instanceof PauseRequested ? new HandBackJob() : error;
   }
 
   private patiently<T>(work: () => Promise<T>): Promise<T> {
