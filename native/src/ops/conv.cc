@@ -3,6 +3,7 @@
 #include "conv_direct.h"
 #include "conv_pieces.h"
 #include "im2col.h"
+#include "pointwise.h"
 #include "winograd.h"
 
 namespace residual {
@@ -16,6 +17,22 @@ Value asPieces(const ConvSpec& spec, Value value) {
   value.batch *= value.height;
   value.height = 1;
   return value;
+}
+
+/// From one activation to the other, as a whole and in pieces.
+struct ActivationPasses {
+  std::unique_ptr<ConvPass> (*forward)(const ConvSpec&);
+  std::unique_ptr<ConvPass> (*backwardData)(const ConvSpec&);
+  std::unique_ptr<ActivationInPieces> (*forwardInPieces)(const ConvSpec&);
+  std::unique_ptr<ActivationInPieces> (*dataInPieces)(const ConvSpec&);
+};
+
+ActivationPasses activationPassesOf(const ConvSpec& spec) {
+  if (winogradPays(spec))
+    return {makeWinogradForward, makeWinogradBackwardData, makeWinogradForwardInPieces, makeWinogradDataInPieces};
+  if (pointwisePays(spec))
+    return {makePointwiseForward, makePointwiseBackwardData, makePointwiseForwardInPieces, makePointwiseDataInPieces};
+  return {makeDirectForward, makeDirectBackwardData, makeDirectForwardInPieces, makeDirectDataInPieces};
 }
 
 /// The op: what it needs in memory and when. How each pass computes is the passes' affair.
@@ -34,10 +51,9 @@ class Conv final : public Op {
     y_.data = plan.allocate(y_.bytes());
     if (y_.pieceReader && forwardPiecesPay()) {
       y_.readInPieces = true;
-      auto pass = winograd_ ? makeWinogradForwardInPieces(pieceSpec_) : makeDirectForwardInPieces(pieceSpec_);
-      forward_ = std::make_unique<PassInPieces>(pieceSpec_, false, std::move(pass), y_.pieceReader);
+      forward_ = std::make_unique<PassInPieces>(pieceSpec_, false, passes_.forwardInPieces(pieceSpec_), y_.pieceReader);
     } else {
-      forward_ = winograd_ ? makeWinogradForward(spec_) : makeDirectForward(spec_);
+      forward_ = passes_.forward(spec_);
     }
     forward_->plan(plan);
   }
@@ -51,7 +67,7 @@ class Conv final : public Op {
     if (y_.pieces) return planPieces(plan);
     dy_ = takeGradient(plan, y_).first;
     if (dx_) {
-      backwardData_ = winograd_ ? makeWinogradBackwardData(spec_) : makeDirectBackwardData(spec_);
+      backwardData_ = passes_.backwardData(spec_);
       backwardData_->plan(plan);
     }
     backwardWeights_ = makeBackwardWeights();
@@ -81,8 +97,7 @@ class Conv final : public Op {
   }
 
   void planPieces(MemoryPlan& plan) {
-    std::unique_ptr<ActivationInPieces> data;
-    if (dx_) data = winograd_ ? makeWinogradDataInPieces(pieceSpec_) : makeDirectDataInPieces(pieceSpec_);
+    auto data = dx_ ? passes_.dataInPieces(pieceSpec_) : nullptr;
     auto weights = winograd_ ? makeWinogradWeightsInPieces(pieceSpec_) : makeIm2colWeightsInPieces(pieceSpec_);
     backwardPieces_ = std::make_unique<BackwardInPieces>(pieceSpec_, *y_.pieces, std::move(data), std::move(weights));
     backwardPieces_->plan(plan);
@@ -99,6 +114,7 @@ class Conv final : public Op {
   const Value xPieces_, yPieces_;
   const ConvSpec pieceSpec_;
   const bool winograd_ = winogradPays(spec_);
+  const ActivationPasses passes_ = activationPassesOf(spec_);
   Buffer *dy_ = nullptr, *dx_ = nullptr;
   std::unique_ptr<ConvPass> forward_;
   // Either, once planned.
