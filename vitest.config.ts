@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Unit tests fill the end: a long file that is begun last would run alone, with a core at rest. */
-class UnitTestsLast extends BaseSequencer {
+/** Long computations first, unit tests last: a long file that is begun last would run alone, with a core at rest. */
+class LongFilesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) =>
-      moduleId.includes('/test/unit/') ? 2 : moduleId.includes('/test/integration/') ? 1 : 0;
+    const later = ['/test/integration/', '/test/unit/'];
+    const rank = ({ moduleId }: TestSpecification) => later.findIndex((folder) => moduleId.includes(folder));
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }
@@ -19,7 +19,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Two cores compute for two files at once; a third fills the time in which one of them waits for a fault to pass.
     maxWorkers: 3,
-    sequence: { sequencer: UnitTestsLast },
+    sequence: { sequencer: LongFilesFirst },
     // Threads that the sources start are TypeScript too.
     execArgv: ['--import', './test/helpers/typescript-threads.mjs'],
   },

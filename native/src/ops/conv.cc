@@ -19,20 +19,29 @@ Value asPieces(const ConvSpec& spec, Value value) {
   return value;
 }
 
-/// From one activation to the other, as a whole and in pieces.
-struct ActivationPasses {
+/// How a convolution is computed, as a whole and in pieces.
+struct Passes {
   std::unique_ptr<ConvPass> (*forward)(const ConvSpec&);
   std::unique_ptr<ConvPass> (*backwardData)(const ConvSpec&);
+  std::unique_ptr<ConvPass> (*backwardWeights)(const ConvSpec&);
   std::unique_ptr<ActivationInPieces> (*forwardInPieces)(const ConvSpec&);
   std::unique_ptr<ActivationInPieces> (*dataInPieces)(const ConvSpec&);
+  std::unique_ptr<WeightsInPieces> (*weightsInPieces)(const ConvSpec&);
+  bool (*sumsInPieces)(const ConvSpec&);
+  /// Forward, each piece reads them anew.
+  int64_t mostWeightsOfPieces;
 };
 
-ActivationPasses activationPassesOf(const ConvSpec& spec) {
+Passes passesOf(const ConvSpec& spec) {
   if (winogradPays(spec))
-    return {makeWinogradForward, makeWinogradBackwardData, makeWinogradForwardInPieces, makeWinogradDataInPieces};
+    return {makeWinogradForward, makeWinogradBackwardData, makeWinogradBackwardWeights, makeWinogradForwardInPieces, makeWinogradDataInPieces,
+            makeWinogradWeightsInPieces, winogradSumsInPieces, 9 * 128 * 128};
+  const auto backwardWeights = im2colPays(spec) ? makeIm2colBackwardWeights : makeDirectBackwardWeights;
   if (pointwisePays(spec))
-    return {makePointwiseForward, makePointwiseBackwardData, makePointwiseForwardInPieces, makePointwiseDataInPieces};
-  return {makeDirectForward, makeDirectBackwardData, makeDirectForwardInPieces, makeDirectDataInPieces};
+    return {makePointwiseForward, makePointwiseBackwardData, backwardWeights, makePointwiseForwardInPieces, makePointwiseDataInPieces,
+            makeIm2colWeightsInPieces, im2colSumsInPieces, 128 * 512};
+  return {makeDirectForward, makeDirectBackwardData, backwardWeights, makeDirectForwardInPieces, makeDirectDataInPieces,
+          makeIm2colWeightsInPieces, im2colSumsInPieces, 128 * 512};
 }
 
 /// The op: what it needs in memory and when. How each pass computes is the passes' affair.
@@ -43,7 +52,7 @@ class Conv final : public Op {
         spec_{context, mode, node.name, node.kernel, node.stride, node.padding, node.groups, x, y, weight, bias},
         xPieces_(asPieces(spec_, x)), yPieces_(asPieces(spec_, y)),
         pieceSpec_{context, mode, node.name, node.kernel, node.stride, node.padding, node.groups, xPieces_, yPieces_, weight, bias} {
-    y.prefersPieces = mode == Mode::Training && (winograd_ ? winogradSumsInPieces(pieceSpec_) : im2colSumsInPieces(pieceSpec_));
+    y.prefersPieces = mode == Mode::Training && passes_.sumsInPieces(pieceSpec_);
   }
 
   void planForward(MemoryPlan& plan) override {
@@ -70,7 +79,7 @@ class Conv final : public Op {
       backwardData_ = passes_.backwardData(spec_);
       backwardData_->plan(plan);
     }
-    backwardWeights_ = makeBackwardWeights();
+    backwardWeights_ = passes_.backwardWeights(spec_);
     backwardWeights_->plan(plan);
   }
 
@@ -90,22 +99,16 @@ class Conv final : public Op {
   }
 
  private:
-  /// Where the whole output would not lie in a cache either, and the weights, which each piece reads anew, are few.
+  /// Where the whole output would not lie in a cache either, and the weights are few.
   bool forwardPiecesPay() const {
     constexpr size_t kCacheBytes = 8 << 20;
-    return y_.bytes() > kCacheBytes && spec_.weight.elements <= (winograd_ ? 9 * 128 * 128 : 128 * 512);
+    return y_.bytes() > kCacheBytes && spec_.weight.elements <= passes_.mostWeightsOfPieces;
   }
 
   void planPieces(MemoryPlan& plan) {
     auto data = dx_ ? passes_.dataInPieces(pieceSpec_) : nullptr;
-    auto weights = winograd_ ? makeWinogradWeightsInPieces(pieceSpec_) : makeIm2colWeightsInPieces(pieceSpec_);
-    backwardPieces_ = std::make_unique<BackwardInPieces>(pieceSpec_, *y_.pieces, std::move(data), std::move(weights));
+    backwardPieces_ = std::make_unique<BackwardInPieces>(pieceSpec_, *y_.pieces, std::move(data), passes_.weightsInPieces(pieceSpec_));
     backwardPieces_->plan(plan);
-  }
-
-  std::unique_ptr<ConvPass> makeBackwardWeights() const {
-    if (winograd_) return makeWinogradBackwardWeights(spec_);
-    return im2colPays(spec_) ? makeIm2colBackwardWeights(spec_) : makeDirectBackwardWeights(spec_);
   }
 
   Value& x_;
@@ -113,8 +116,7 @@ class Conv final : public Op {
   const ConvSpec spec_;
   const Value xPieces_, yPieces_;
   const ConvSpec pieceSpec_;
-  const bool winograd_ = winogradPays(spec_);
-  const ActivationPasses passes_ = activationPassesOf(spec_);
+  const Passes passes_ = passesOf(spec_);
   Buffer *dy_ = nullptr, *dx_ = nullptr;
   std::unique_ptr<ConvPass> forward_;
   // Either, once planned.

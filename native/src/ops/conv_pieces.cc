@@ -11,16 +11,14 @@ namespace {
 /// A quarter of the second-level cache of the CPUs that this was measured on: x, dx and the weights want room too.
 constexpr int64_t kPieceBytes = 256 << 10;
 
-int64_t imageBytes(const Value& value, DataType type) { return value.imageElements() * static_cast<int64_t>(sizeOf(type)); }
-int64_t imageBytes(const Value& value) { return imageBytes(value, value.type); }
-
 }  // namespace
 
 Pieces::Pieces(const ConvSpec& spec) : bounds_(std::min<int64_t>(spec.context.threads, spec.y.batch)) {
   std::set<int64_t> sizes;
   for (int thread = 0; thread < threads(); ++thread) {
     const auto [begin, end] = share(spec.y.batch, threads(), thread);
-    const int64_t images = end - begin, most = std::max<int64_t>(1, kPieceBytes / imageBytes(spec.y, productType(spec)));
+    const int64_t productBytes = spec.y.imageElements() * static_cast<int64_t>(sizeOf(productType(spec)));
+    const int64_t images = end - begin, most = std::max<int64_t>(1, kPieceBytes / productBytes);
     const int count = static_cast<int>((images + most - 1) / most);
     for (int piece = 0; piece <= count; ++piece) bounds_[thread].push_back(begin + images * piece / count);
     forEach(thread, [&](int64_t first, int64_t last) { sizes.insert(last - first); });
@@ -39,7 +37,7 @@ void PassInPieces::bind(const Buffer* source, const Buffer* destination) {
 }
 
 void PassInPieces::execute() {
-  const int64_t fromBytes = imageBytes(source_), toBytes = imageBytes(destination_), elements = destination_.imageElements();
+  const int64_t fromBytes = source_.imageBytes(), toBytes = destination_.imageBytes(), elements = destination_.imageElements();
   pass_->prepare();
   parallelFor(pieces_.threads(), [&](int thread) {
     bool isFirst = true;
@@ -58,7 +56,7 @@ BackwardInPieces::BackwardInPieces(const ConvSpec& spec, GradientPieces& gradien
 void BackwardInPieces::plan(MemoryPlan& plan) {
   gradient_.planPieces(plan);
   for (int thread = 0; thread < pieces_.threads(); ++thread)
-    dy_.push_back(plan.allocate(pieces_.sizes().back() * imageBytes(spec_.y)));
+    dy_.push_back(plan.allocate(pieces_.sizes().back() * spec_.y.imageBytes()));
   if (data_) data_->plan(plan);
   weights_->plan(plan);
 }
@@ -70,7 +68,7 @@ void BackwardInPieces::bind(const Buffer* x, const Buffer* dx) {
 }
 
 void BackwardInPieces::execute() {
-  const int64_t xBytes = imageBytes(spec_.x), yElements = spec_.y.imageElements();
+  const int64_t xBytes = spec_.x.imageBytes(), yElements = spec_.y.imageElements();
   if (data_) data_->prepare();
   parallelFor(pieces_.threads(), [&](int thread) {
     std::byte* const dy = dy_[thread]->data;

@@ -44,6 +44,26 @@ class ActivationInPieces {
   virtual void run(int thread, int64_t images, const std::byte* source, std::byte* destination) = 0;
 };
 
+/// One that is computed as a whole or in pieces by the same code.
+class ActivationPass : public ConvPass, public ActivationInPieces {
+ public:
+  ActivationPass(const ConvSpec& spec, bool backward)
+      : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y) {}
+
+  void bind(const Buffer* source, const Buffer* destination) final {
+    from_ = source;
+    to_ = destination;
+  }
+  void bind() final {}
+
+ protected:
+  const ConvSpec spec_;
+  const bool backward_;
+  const Value& source_;
+  const Value& destination_;
+  const Buffer *from_ = nullptr, *to_ = nullptr;  // as a whole
+};
+
 /// The gradient of the weights: the sum over the pieces, of each thread's and then in the threads' order.
 class WeightsInPieces {
  public:

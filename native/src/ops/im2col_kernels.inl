@@ -3,13 +3,7 @@
 namespace residual::RESIDUAL_KERNELS {
 namespace {
 
-#define RESIDUAL_INLINE static inline __attribute__((always_inline))
-
-/// What will be needed soon: the CPU's own prefetchers stop at the end of a page.
-template <class Element>
-RESIDUAL_INLINE void fetchAhead(const Element* place) {
-  _mm_prefetch(reinterpret_cast<const char*>(place) + 4096, _MM_HINT_T0);
-}
+#include "vectors.inl"
 
 /// What a word holds: one float32, or two bfloat16 that are multiplied one by one and added.
 struct Float32Words {

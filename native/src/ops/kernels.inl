@@ -8,12 +8,7 @@ constexpr int64_t kRowsPerChunk = 32;
 
 #include "vectors.inl"
 
-/// What backward passes will need soon: activations that went out of the caches since forward, where the CPU's own prefetchers
-/// stop at the end of each page. (Forward passes are no faster for it.)
-template <class T>
-RESIDUAL_INLINE void fetchAhead(const T* place) {
-  __builtin_prefetch(reinterpret_cast<const char*>(place) + 4096, 0, 3);
-}
+// Backward passes fetch activations ahead, which went out of the caches since forward; forward passes are no faster for it.
 
 /// The last elements of a tensor, fewer than a vector.
 template <class T>

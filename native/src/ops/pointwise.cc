@@ -26,26 +26,17 @@ PointwiseKernel pointwiseKernel() {
 namespace {
 
 /// The threads divide the pixels, or the images where a stride leaves pixels of x out, and all of them read the same weights.
-class Pointwise final : public ConvPass, public ActivationInPieces {
+class Pointwise final : public ActivationPass {
  public:
-  Pointwise(const ConvSpec& spec, bool backward)
-      : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y),
-        kernel_(pointwiseKernel()) {}
+  Pointwise(const ConvSpec& spec, bool backward) : ActivationPass(spec, backward), kernel_(pointwiseKernel()) {}
 
   void plan(MemoryPlan& plan) override {
     weights_ = plan.allocate(spec_.weight.elements * sizeof(float));
     for (int thread = 0; thread < spec_.context.threads; ++thread) {
       scratch_.push_back(plan.allocate(pointwiseScratchFloats(source_.channels) * sizeof(float)));
-      if (isStrided()) reached_.push_back(plan.allocate(yPixels() * pixelBytes(spec_.x)));
+      if (isStrided()) reached_.push_back(plan.allocate(yPixels() * spec_.x.pixelBytes()));
     }
   }
-
-  void bind(const Buffer* source, const Buffer* destination) override {
-    from_ = source;
-    to_ = destination;
-  }
-
-  void bind() override {}
 
   void prepare() override {
     parallelFor(spec_.context.threads, [&](int thread) {
@@ -57,24 +48,24 @@ class Pointwise final : public ConvPass, public ActivationInPieces {
   void execute() override {
     prepare();
     parallelFor(spec_.context.threads, [&](int thread) {
-      const int64_t units = isStrided() ? source_.batch : source_.pixels();
-      const auto [begin, end] = share(units, spec_.context.threads, thread);
-      const std::byte* const source = from_->data + begin * (static_cast<int64_t>(source_.bytes()) / units);
-      std::byte* const destination = to_->data + begin * (static_cast<int64_t>(destination_.bytes()) / units);
-      isStrided() ? run(thread, end - begin, source, destination) : multiply(thread, end - begin, source, destination);
+      const auto [begin, end] = share(isStrided() ? source_.batch : source_.pixels(), spec_.context.threads, thread);
+      if (isStrided())
+        run(thread, end - begin, from_->data + begin * source_.imageBytes(), to_->data + begin * destination_.imageBytes());
+      else
+        multiply(thread, end - begin, from_->data + begin * source_.pixelBytes(), to_->data + begin * destination_.pixelBytes());
     });
   }
 
   void run(int thread, int64_t images, const std::byte* source, std::byte* destination) override {
     if (!isStrided()) return multiply(thread, images * source_.height * source_.width, source, destination);
     std::byte* const reached = reached_[thread]->data;
-    for (int64_t image = 0; image < images; ++image, source += imageBytes(source_), destination += imageBytes(destination_)) {
+    for (int64_t image = 0; image < images; ++image, source += source_.imageBytes(), destination += destination_.imageBytes()) {
       if (backward_) {
         multiply(thread, yPixels(), source, reached);
-        std::memset(destination, 0, imageBytes(destination_));
-        forReached([&](int64_t x, int64_t y) { std::memcpy(destination + x, reached + y, pixelBytes(spec_.x)); });
+        std::memset(destination, 0, destination_.imageBytes());
+        forReached([&](int64_t x, int64_t y) { std::memcpy(destination + x, reached + y, spec_.x.pixelBytes()); });
       } else {
-        forReached([&](int64_t x, int64_t y) { std::memcpy(reached + y, source + x, pixelBytes(spec_.x)); });
+        forReached([&](int64_t x, int64_t y) { std::memcpy(reached + y, source + x, spec_.x.pixelBytes()); });
         multiply(thread, yPixels(), reached, destination);
       }
     }
@@ -83,8 +74,6 @@ class Pointwise final : public ConvPass, public ActivationInPieces {
  private:
   static constexpr int64_t kColumns = 16;
 
-  static int64_t pixelBytes(const Value& value) { return value.channels * static_cast<int64_t>(sizeOf(value.type)); }
-  static int64_t imageBytes(const Value& value) { return value.height * value.width * pixelBytes(value); }
   int64_t yPixels() const { return spec_.y.height * spec_.y.width; }
   bool isStrided() const { return spec_.stride > 1; }
 
@@ -93,7 +82,7 @@ class Pointwise final : public ConvPass, public ActivationInPieces {
   void forReached(Visit visit) const {
     for (int64_t pixel = 0; pixel < yPixels(); ++pixel) {
       const int64_t row = pixel / spec_.y.width * spec_.stride, column = pixel % spec_.y.width * spec_.stride;
-      visit((row * spec_.x.width + column) * pixelBytes(spec_.x), pixel * pixelBytes(spec_.x));
+      visit((row * spec_.x.width + column) * spec_.x.pixelBytes(), pixel * spec_.x.pixelBytes());
     }
   }
 
@@ -114,16 +103,11 @@ class Pointwise final : public ConvPass, public ActivationInPieces {
              scratch_[thread]->as<float>()});
   }
 
-  const ConvSpec spec_;
-  const bool backward_;
-  const Value& source_;
-  const Value& destination_;
   const PointwiseKernel kernel_;
   Buffer* weights_ = nullptr;
   std::vector<Buffer*> scratch_;
   /// Of each thread's image of x, the pixels that a stride does not leave out.
   std::vector<Buffer*> reached_;
-  const Buffer *from_ = nullptr, *to_ = nullptr;
 };
 
 }  // namespace

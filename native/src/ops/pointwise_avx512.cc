@@ -38,17 +38,10 @@ namespace {
 
 #include "vectors.inl"
 
-/// The pointer, which the compiler takes for a new one: multiples of it made ahead would fill the registers.
-RESIDUAL_INLINE bfloat16* notHoisted(bfloat16* pointer) {
-  asm("" : "+r"(pointer));
-  return pointer;
-}
-
 void widen(const bfloat16* source, int64_t rows, int64_t depth, float* scratch) {
   for (int64_t row = 0; row < rows; ++row, scratch += scratchRow(depth) - depth)
     for (int64_t d = 0; d < depth; d += kLanes, source += kLanes, scratch += kLanes) {
-      // The CPU's own prefetchers stop at the end of a page.
-      _mm_prefetch(reinterpret_cast<const char*>(source) + 4096, _MM_HINT_T0);
+      fetchAhead(source);
       store(scratch, load(source));
     }
 }

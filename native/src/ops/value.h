@@ -47,6 +47,8 @@ struct Value {
   int64_t pixels() const { return batch * height * width; }
   int64_t elements() const { return pixels() * channels; }
   int64_t imageElements() const { return height * width * channels; }
+  int64_t pixelBytes() const { return channels * static_cast<int64_t>(sizeOf(type)); }
+  int64_t imageBytes() const { return height * width * pixelBytes(); }
   size_t bytes() const { return static_cast<size_t>(elements()) * sizeOf(type); }
 };
 

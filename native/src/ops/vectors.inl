@@ -10,6 +10,19 @@ typedef uint16_t Halves __attribute__((vector_size(32)));
 
 #define RESIDUAL_INLINE static inline __attribute__((always_inline))
 
+/// What will be needed soon: the CPU's own prefetchers stop at the end of each page.
+template <class T>
+RESIDUAL_INLINE void fetchAhead(const T* place) {
+  __builtin_prefetch(reinterpret_cast<const char*>(place) + 4096, 0, 3);
+}
+
+/// The value, which the compiler takes for a new one each time: multiples of it made ahead would fill the registers.
+template <class T>
+RESIDUAL_INLINE T notHoisted(T value) {
+  asm("" : "+r"(value));
+  return value;
+}
+
 RESIDUAL_INLINE Floats load(const float* source) {
   Floats values;
   __builtin_memcpy(&values, source, sizeof values);

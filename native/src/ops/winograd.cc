@@ -70,10 +70,10 @@ Tiles tiles(const Value& value, const std::byte* data, int64_t first, int64_t en
 /// Forward, and backward data, which is the same with other weights. The threads divide the tiles, or, where the weights are
 /// more than what all tiles are transformed into, the columns of the product: then each transforms its weights a panel at a
 /// time, right before it multiplies with them, and they never are in memory as a whole.
-class WinogradConv final : public ConvPass, public ActivationInPieces {
+class WinogradConv final : public ActivationPass {
  public:
   WinogradConv(const ConvSpec& spec, bool backward, bool inPieces)
-      : spec_(spec), backward_(backward), source_(backward ? spec.y : spec.x), destination_(backward ? spec.x : spec.y),
+      : ActivationPass(spec, backward),
         kernels_(kernelsOf(spec, largeTilesPay(spec) && (!inPieces || hasFewWeights(spec)))), planes_(kernels_.planes()),
         type_(productType(spec)), depth_(source_.channels * sizeOf(type_) / sizeof(Word)),
         byColumns_(!inPieces && byColumnsPays()),
@@ -87,13 +87,6 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
     for (int thread = 0; thread < spec_.context.threads; ++thread)
       scratch_.push_back(plan.allocate(planes_ * (sourcePlane_ + productPlane_) * sizeof(Word)));
   }
-
-  void bind(const Buffer* source, const Buffer* destination) override {
-    from_ = source;
-    to_ = destination;
-  }
-
-  void bind() override {}
 
   void prepare() override {
     parallelFor(spec_.context.threads, [&](int thread) {
@@ -181,10 +174,6 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
     kernels_.transformOutput({product, made, spec_.bias && !backward_ ? spec_.bias->value + column : nullptr});
   }
 
-  const ConvSpec spec_;
-  const bool backward_;
-  const Value& source_;
-  const Value& destination_;
   const WinogradKernels& kernels_;
   const int64_t planes_;
   const DataType type_;
@@ -192,7 +181,6 @@ class WinogradConv final : public ConvPass, public ActivationInPieces {
   const bool byColumns_;
   const int64_t columns_, sourceRow_, tiles_, weightPlane_, sourcePlane_, productPlane_;
   std::vector<Buffer*> weights_, scratch_;
-  const Buffer *from_ = nullptr, *to_ = nullptr;
 };
 
 /// Sums beyond what caches hold are not kept once per thread: so many of the threads divide the outputs instead.

@@ -10,12 +10,6 @@ constexpr int64_t kBlockRows = 8;
 
 RESIDUAL_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// The value, which the compiler takes for a new one each time: multiples of it made before a loop would fill the registers.
-RESIDUAL_INLINE int64_t notHoisted(int64_t value) {
-  asm("" : "+r"(value));
-  return value;
-}
-
 template <class Body>
 RESIDUAL_INLINE void withElementType(DataType type, Body body) {
   if (type == DataType::Float32) return body(float{});
@@ -186,9 +180,6 @@ struct Tile4 {
 
 alignas(64) constexpr float kZeros[kLanes] = {};
 
-/// Bytes that a row is fetched ahead: the CPU's own prefetchers stop at the end of a page.
-constexpr int64_t kAhead = 4096;
-
 /// 16 channels of some rows of an image; rows and columns outside of it are zeros.
 template <class T, int64_t kCount>
 struct ImageRows {
@@ -210,7 +201,7 @@ struct ImageRows {
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kCount; ++i) {
       const T* const place = from.rows[i] + x * from.steps[i];
-      _mm_prefetch(reinterpret_cast<const char*>(place) + kAhead, _MM_HINT_T0);
+      fetchAhead(place);
       values[i] = inside ? load(place) : Floats{};
     }
   }
