@@ -40,7 +40,7 @@ export function createMetrics() {
     predictionQueueSeconds: latency('prediction_queue_seconds', 'Time a request waited for its batch.'),
     predictionComputeSeconds: latency('prediction_compute_seconds', 'Time a batch took to compute.'),
     batches: counter('prediction_batches_total', 'Batches computed, by why each was released.', ['reason']),
-    pendingImages: gauge('prediction_pending_images', 'Images that are being decoded, wait or compute.'),
+    pendingImages: gauge('prediction_pending_images', 'Images that are being decoded, wait, compute or are drawn.'),
     batchImages: histogram('prediction_batch_images', 'Images in a batch.', BATCH_IMAGES, []),
 
     cacheHits: counter('model_cache_hits_total', 'Predictions whose model was in memory.'),

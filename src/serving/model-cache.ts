@@ -19,6 +19,8 @@ export interface Lease<T> {
   /** Whether the value was in memory when it was asked for. */
   readonly hit: boolean;
   release(): void;
+  /** As `ModelCache.discard`, of this value and no other: by now there may be a sound one in its place. */
+  discard(reason: string): void;
 }
 
 export type CacheState = 'LOADING' | 'READY' | 'RELEASING' | 'FAILED';
@@ -122,7 +124,7 @@ export class ModelCache<T extends Cacheable> {
     entry.users++;
     const value = await entry.loaded;
     this.#touch(entry);
-    return { value, hit, release: once(() => this.#leave(entry)) };
+    return { value, hit, release: once(() => this.#leave(entry)), discard: (reason) => this.#discard(entry, reason) };
   }
 
   /** Loads a value that nobody uses yet, as `acquire` would. */
@@ -142,7 +144,7 @@ export class ModelCache<T extends Cacheable> {
   /** Forgets a value that turned out broken; it is released once its users are done. */
   discard(key: string, reason: string): void {
     const entry = this.#entries.get(key);
-    if (entry?.state === 'READY') void this.#remove(entry, reason);
+    if (entry !== undefined) this.#discard(entry, reason);
   }
 
   /** What is in memory or on its way in or out, and the last failures. */
@@ -255,12 +257,18 @@ export class ModelCache<T extends Cacheable> {
   #touch(entry: Entry<T>): void {
     entry.requests++;
     entry.lastUsedAt = new Date();
-    if (this.#entries.delete(entry.key)) this.#entries.set(entry.key, entry);
+    if (this.#entries.get(entry.key) !== entry) return;
+    this.#entries.delete(entry.key);
+    this.#entries.set(entry.key, entry);
   }
 
   #leave(entry: Entry<T>): void {
     entry.users--;
     if (entry.users === 0) this.#wake();
+  }
+
+  #discard(entry: Entry<T>, reason: string): void {
+    if (entry.state === 'READY') void this.#remove(entry, reason);
   }
 
   /** Out of reach at once; out of memory once nobody uses it. */

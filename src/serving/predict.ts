@@ -1,14 +1,22 @@
-import { badInput, ResidualError, unavailable } from '../errors.js';
+import { badInput, unavailable, type ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { Logger } from '../infra/log.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { ResolvedVersion } from '../registry/resolve.js';
+import { Admission, type Admitted } from './admission.js';
 import type { BatchedResult } from './batch.js';
 import { Explainer } from './explainer.js';
 import { servedVersion, type ServedModel } from './load-model.js';
 import type { CacheEntryState } from './model-cache.js';
 import { Preprocessor } from './preprocess.js';
-import { checkTensor, countImages, imageShape, type RequestInputs } from './request-inputs.js';
+import {
+  checkTensor,
+  countImages,
+  imageShape,
+  inputBytes,
+  type EncodedImages,
+  type RequestInputs,
+} from './request-inputs.js';
 import { ServedModels } from './served-models.js';
 import { SessionLostError, type Images } from './session.js';
 import { ServingRecorder, type ServingMetrics, type ServingStats } from './stats.js';
@@ -79,12 +87,6 @@ interface Computed {
   readonly cacheHit: boolean;
 }
 
-/**
- * Images in the process that are being decoded, wait or compute; a request that would go beyond is refused. As pixels
- * of 224x224x3 they take 154 MB.
- */
-const MAX_PENDING_IMAGES = 1024;
-
 export const createPredictor = (options: PredictorOptions): Predictor => new Predictor(options);
 
 /**
@@ -100,8 +102,8 @@ export class Predictor {
   readonly #models: ServedModels;
   readonly #preprocessor: Preprocessor;
   readonly #explainer: Explainer;
+  readonly #admission: Admission;
   readonly #underWay = new Set<Promise<unknown>>();
-  #pendingImages = 0;
   #closed: Promise<void> | undefined;
 
   constructor(options: PredictorOptions) {
@@ -110,6 +112,7 @@ export class Predictor {
     this.#models = new ServedModels({ ...options, recorder: this.#recorder });
     this.#preprocessor = new Preprocessor(options);
     this.#explainer = new Explainer(options);
+    this.#admission = new Admission((pendingImages) => options.metrics.pendingImages.set(pendingImages));
   }
 
   /**
@@ -155,7 +158,7 @@ export class Predictor {
       ...this.#recorder.stats(),
       models,
       cachedModels: models.filter(({ state }) => state === 'READY'),
-      pendingImages: this.#pendingImages,
+      pendingImages: this.#admission.pendingImages,
       cacheBytes: this.#models.bytes,
       cacheBudgetBytes: this.#options.cacheBytes,
     };
@@ -181,9 +184,12 @@ export class Predictor {
     const { model, images, topK } = request;
     if (!Number.isInteger(topK) || topK < 1) throw badInput('input.topK', `${topK}; at least 1`);
     const startedAt = performance.now();
-    const computed = await this.#admit({ model, inputs: { field: 'input.images', images } }, signal);
-    const { version, probabilities, result, cacheHit } = computed;
-    const explanations = await this.#explain(request, computed, signal);
+    const inputs: EncodedImages = { field: 'input.images', images };
+    const answer = await this.#admission.admit(countImages(inputs), async (admitted) => {
+      const computed = await this.#compute({ model, inputs }, admitted, signal);
+      return { ...computed, explanations: await this.#explain(request, computed, signal) };
+    });
+    const { version, probabilities, result, cacheHit, explanations } = answer;
     const latencyMs = performance.now() - startedAt;
     this.#recorder.answered(images.length, latencyMs, result);
     const predictions = probabilities.map((row, index) => ({
@@ -195,7 +201,9 @@ export class Predictor {
 
   async #infer(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Inference> {
     const startedAt = performance.now();
-    const { version, probabilities, result } = await this.#admit(request, signal);
+    const { version, probabilities, result } = await this.#admission.admit(countImages(request.inputs), (admitted) =>
+      this.#compute(request, admitted, signal),
+    );
     this.#recorder.answered(probabilities.length, performance.now() - startedAt, result);
     return { version, probabilities };
   }
@@ -210,34 +218,16 @@ export class Predictor {
     return this.#explainer.explain(images, { shape: mapShape, maps }, imageShape(version), signal);
   }
 
-  /** Bounds what waits ahead of the batcher's own queue: images to be decoded take memory too. */
-  async #admit(request: InferenceRequest, signal: AbortSignal | undefined): Promise<Computed> {
-    const count = countImages(request.inputs);
-    const pending = this.#pendingImages + count;
-    if (pending > MAX_PENDING_IMAGES)
-      throw new ResidualError('RATE_LIMITED', `${pending - count} images wait already, of at most ${MAX_PENDING_IMAGES}`);
-    this.#countPending(count);
-    try {
-      return await this.#compute(request, count, signal);
-    } finally {
-      this.#countPending(-count);
-    }
-  }
-
-  #countPending(images: number): void {
-    this.#pendingImages += images;
-    this.#options.metrics.pendingImages.set(this.#pendingImages);
-  }
-
   async #compute(
     { model, inputs }: InferenceRequest,
-    count: number,
+    admitted: Admitted,
     signal: AbortSignal | undefined,
   ): Promise<Computed> {
-    const served = await this.#models.lease(model, (version) => this.#read(version, inputs, signal));
+    const served = await this.#models.lease(model, (version) => this.#read(version, inputs, admitted, signal));
     const { version, lease, prepared } = served;
     const { batcher, mapShape } = lease.value;
     try {
+      const count = countImages(inputs);
       const result = await batcher.run(prepared, count, signal);
       const classes = version.classNames.length;
       const rows = split(result.outputs, count);
@@ -251,15 +241,21 @@ export class Predictor {
       };
     } catch (error) {
       if (!(error instanceof SessionLostError)) throw error;
-      this.#models.discard(version, error.message);
+      lease.discard(error.message);
       throw unavailable('the model was lost from memory; the next request loads it again', error);
     } finally {
       lease.release();
     }
   }
 
-  async #read(version: ResolvedVersion, given: RequestInputs, signal: AbortSignal | undefined): Promise<Images> {
+  async #read(
+    version: ResolvedVersion,
+    given: RequestInputs,
+    admitted: Admitted,
+    signal: AbortSignal | undefined,
+  ): Promise<Images> {
     const shape = imageShape(version);
+    admitted.hold(inputBytes(given, shape));
     if (!('images' in given)) {
       checkTensor(given, shape);
       return given.values;

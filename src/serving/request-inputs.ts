@@ -31,6 +31,10 @@ export function countImages(inputs: RequestInputs): number {
   return count;
 }
 
+/** Memory that they take as what a network of this shape is given: pixels, or the tensor as it came. */
+export const inputBytes = (inputs: RequestInputs, { channels, height, width }: ImageShape): number =>
+  'images' in inputs ? inputs.images.length * channels * height * width : inputs.values.byteLength;
+
 /** @throws BAD_USER_INPUT where it is not what the network takes */
 export function checkTensor({ field, shape, values }: ImageTensor, { channels, height, width }: ImageShape): void {
   const [count = 0, ...image] = shape;

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { ResidualError } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import { every } from '../infra/every.js';
@@ -36,6 +37,8 @@ export interface Served<T> {
 const RESOLVE_TTL_MS = 1_000;
 /** How often references that answer from memory are looked up: before their answers are old, so that nobody waits. */
 const WATCH_MS = 750;
+/** The database's connections are for those who ask, too. */
+const LOOKED_UP_AT_ONCE = 2;
 
 /** From a reference to the model in memory that answers for it: resolve → handover → cache. */
 export class ServedModels {
@@ -91,11 +94,6 @@ export class ServedModels {
     const served = await this.#serve(reference, wanted, prepare);
     served.lease.value.batcher.configure(batchRules(wanted.model));
     return served;
-  }
-
-  /** Forgets a model that turned out broken. */
-  discard(version: ResolvedVersion, reason: string): void {
-    this.#models.discard(servedKey(version), reason);
   }
 
   /** Lets go of versions that are in no registry any more. */
@@ -168,15 +166,14 @@ export class ServedModels {
 
   /** Begins to load what references have moved to, before anybody asks for it. */
   async #watch(): Promise<void> {
-    await Promise.all(
-      this.#handover.inMemory.map(async ([reference]) => {
-        try {
-          this.#handover.choose(reference, await this.#versions.refresh(reference));
-        } catch (error) {
-          // Where the database is away there is nothing to do until it is back.
-          if (error instanceof ResidualError && error.code === 'NOT_FOUND') this.#handover.forget(reference);
-        }
-      }),
-    );
+    const limit = pLimit(LOOKED_UP_AT_ONCE);
+    await limit.map(this.#handover.inMemory, async ([reference]) => {
+      try {
+        this.#handover.choose(reference, await this.#versions.refresh(reference));
+      } catch (error) {
+        // Where the database is away there is nothing to do until it is back.
+        if (error instanceof ResidualError && error.code === 'NOT_FOUND') this.#handover.forget(reference);
+      }
+    });
   }
 }

@@ -48,8 +48,10 @@ let imageShape: number[] = [];
 let imageLength = 0;
 /** Of `normalisationTables`. */
 let tables: Float32Array | undefined;
-/** Where a batch is put together, kept since memory that is new costs as much as filling it. */
+/** Where a batch is put together, kept since memory that is new costs as much as filling it … */
 let batch = new Float32Array();
+/** … up to this size: for the images of larger ones the network takes so long that it does not count. */
+const KEPT_BATCH_BYTES = 64 * 1024 ** 2;
 let mapShape: MapShape = null;
 
 // One after the other: a release must not overtake a run.
@@ -109,15 +111,16 @@ function together(images: readonly Images[]): Float32Array {
   const [first] = images;
   if (images.length === 1 && first instanceof Float32Array) return first;
   const length = images.reduce((sum, part) => sum + part.length, 0);
-  if (batch.length < length) batch = new Float32Array(length);
+  const whole = batch.length < length ? new Float32Array(length) : batch;
+  if (whole.byteLength <= KEPT_BATCH_BYTES) batch = whole;
   let at = 0;
   for (const part of images) {
-    const target = batch.subarray(at, at + part.length);
+    const target = whole.subarray(at, at + part.length);
     if (part instanceof Float32Array) target.set(part);
     else normalise(part, target);
     at += part.length;
   }
-  return batch.subarray(0, length);
+  return whole.subarray(0, length);
 }
 
 function normalise(pixels: Uint8Array, target: Float32Array): void {

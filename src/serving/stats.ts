@@ -31,7 +31,7 @@ export interface ServingStats {
   readonly corruptLoads: number;
   /** Versions in memory, on their way in or out, and the last that failed to load. */
   readonly models: readonly ServedModelState[];
-  /** Images that are being decoded, wait or compute. */
+  /** Images that are being decoded, wait, compute or are drawn. */
   readonly pendingImages: number;
   /** Of whole answered requests, over a sliding window: the last 4096 and at most five minutes. */
   readonly latencyMs: LatencyQuantiles;

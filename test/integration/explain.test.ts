@@ -120,6 +120,18 @@ describe('an explanation', () => {
     }
   });
 
+  it('counts as pending until it is drawn, so that what waits to be drawn is bounded too', async () => {
+    const image = await sharp(await pngOf(0)).resize(512, 512, { fit: 'fill' }).png().toBuffer();
+    let answered = false;
+    const answer = predict(Array<Buffer>(64).fill(image), { explain: true }).finally(() => (answered = true));
+    const pending: number[] = [];
+    while (!answered) pending.push((await ask(platform, '{ servingStats { pendingImages } }')).servingStats.pendingImages);
+    await answer;
+    // Drawing takes most of the time.
+    expect(pending.toSorted((a, b) => a - b)[Math.floor(pending.length / 2)]).toBe(64);
+    expect((await ask(platform, '{ servingStats { pendingImages } }')).servingStats.pendingImages).toBe(0);
+  });
+
   it('is refused with what to do for a version whose file has no maps, which predicts as ever', async () => {
     const database = connectDatabase(platform.env['DATABASE_URL']!);
     const { S3_ENDPOINT: endpoint, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey, S3_BUCKET: bucket } = platform.env;

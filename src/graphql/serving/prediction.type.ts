@@ -75,7 +75,8 @@ export class ServingStatsType {
   failedLoads!: number;
   @Field(() => BigIntValue, { description: 'Loads of an object that is missing or is not what was published.' })
   corruptLoads!: number;
-  @Field(() => Int, { description: 'Images that are being decoded, wait or compute.' }) pendingImages!: number;
+  @Field(() => Int, { description: 'Images that are being decoded, wait, compute or are drawn.' })
+  pendingImages!: number;
   @Field(() => LatencyQuantilesType) latencyMs!: LatencyQuantilesType;
   @Field(() => LatencyQuantilesType, { description: 'Part of latencyMs: decoding and normalising.' })
   preprocessMs!: LatencyQuantilesType;

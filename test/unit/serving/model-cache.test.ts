@@ -152,6 +152,18 @@ describe('the model cache', () => {
     expect([broken.value.released, fresh.value.released, cache.bytes]).toEqual([true, false, 30]);
   });
 
+  it('keeps the value that took the place of a discarded one, whoever finds the old one broken later', async () => {
+    const { cache, source } = setup();
+    const [early, late] = [await cache.acquire('a', source('a')), await cache.acquire('a', source('a'))];
+    early.discard('its thread ended');
+    const fresh = await cache.acquire('a', source('a'));
+    late.discard('its thread ended');
+    expect(cache.has('a')).toBe(true);
+    for (const lease of [early, late, fresh]) lease.release();
+    await immediate();
+    expect([early.value.released, fresh.value.released, cache.bytes]).toEqual([true, false, 30]);
+  });
+
   it('loads ahead without counting a request, and keeps what is pinned meanwhile', async () => {
     const reports: unknown[] = [];
     const { cache, source, use, loads } = setup({ maxWaitForRoomMs: 20, onLoad: (report) => reports.push(report) });
