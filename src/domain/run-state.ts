@@ -29,8 +29,12 @@ export const isFinished = (status: RunStatus): boolean => NEXT[status].length ==
 
 /** A worker renews its run's heartbeat this often … */
 export const HEARTBEAT_MS = 1_000;
-/** … and counts as dead when it has not for this long: then another may take the run up. */
+/** … may be dead when it has not for this long: until it is known, what comes after its run waits … */
+export const OWNER_SILENT_AFTER_MS = 1_500;
+/** … and counts as dead when it has not for this long: then another may take the run up … */
 export const OWNER_DEAD_AFTER_MS = 4_000;
+/** … which happens within this long. */
+export const TAKEN_UP_WITHIN_MS = 15_000;
 
 /** Attempts without a new checkpoint after which a run is taken to kill its workers. */
 export const MAX_FRUITLESS_ATTEMPTS = 5;

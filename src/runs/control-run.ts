@@ -9,8 +9,9 @@ import { findRun } from './read-runs.js';
 import { announceRun } from './watch-runs.js';
 
 /**
- * What a user asks of a run. Of a running one it is *asked*: its worker reads that with its next heartbeat and stops
- * between two steps. Nothing here waits for that.
+ * What a user asks of a run. Of a running one it is *asked*: its worker reads that with its next heartbeat. Nothing
+ * here waits for that. What is asked and what is done about a run that rests is one transaction, or an API that ends
+ * between the two would leave one which rests and is being cancelled for good.
  */
 
 interface Deps {
@@ -24,13 +25,16 @@ interface Deps {
  * @throws NOT_FOUND; CONFLICT where the run is over.
  */
 export async function cancelRun(deps: Deps, id: string): Promise<TrainingRun> {
-  const asked = await deps.database.trainingRun.updateMany({
-    where: { id, status: { in: ['QUEUED', 'RUNNING', 'PAUSED'] } },
-    data: { requestedState: 'CANCEL' },
+  const { asked, done } = await deps.database.$transaction(async (database) => {
+    const { count } = await database.trainingRun.updateMany({
+      where: { id, status: { in: ['QUEUED', 'RUNNING', 'PAUSED'] } },
+      data: { requestedState: 'CANCEL' },
+    });
+    return { asked: count === 1, done: count === 1 && (await cancelIdleRun({ database }, id)) };
   });
-  if (asked.count === 1 && (await cancelIdleRun(deps, id))) await removeJob(deps, id);
+  if (done) await removeJob(deps, id);
   const run = await changedRun(deps, id);
-  if (asked.count === 0 && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');
+  if (!asked && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');
   return run;
 }
 
@@ -39,24 +43,27 @@ export async function cancelRun(deps: Deps, id: string): Promise<TrainingRun> {
  * @throws NOT_FOUND; CONFLICT where the run rests already, is over or is being cancelled.
  */
 export async function pauseRun(deps: Deps, id: string): Promise<TrainingRun> {
-  const asked = await deps.database.trainingRun.updateMany({
-    where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: { not: 'CANCEL' } },
-    data: { requestedState: 'PAUSE' },
+  const { asked, done } = await deps.database.$transaction(async (database) => {
+    const { count } = await database.trainingRun.updateMany({
+      where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: { not: 'CANCEL' } },
+      data: { requestedState: 'PAUSE' },
+    });
+    return { asked: count === 1, done: count === 1 && (await pauseIdleRun({ database }, id)) };
   });
-  if (asked.count === 1 && (await pauseIdleRun(deps, id))) await removeJob(deps, id);
+  if (done) await removeJob(deps, id);
   const run = await changedRun(deps, id);
-  if (asked.count === 0) throw conflict(`the run is ${inWords(run)}: only a waiting or running one can pause`, 'id');
+  if (!asked) throw conflict(`the run is ${inWords(run)}: only a waiting or running one can pause`, 'id');
   return run;
 }
 
 /**
- * Puts a paused run back into the queue, behind those of its priority that wait already. A pause that was asked for and
- * has not come yet is taken back.
+ * Puts a paused run back into the queue, behind those of its priority that wait already; a trial at its rung is left to
+ * its sweep. A pause that was asked for and has not come yet is taken back.
  * @throws NOT_FOUND; CONFLICT where the run does not rest, and where it would pause again at once.
  */
 export async function resumeRun(deps: Deps, id: string): Promise<TrainingRun> {
   const { database, queue } = deps;
-  await checkNotHeld(deps, id);
+  if (await leaveToSweep(deps, id)) return changedRun(deps, id);
   // A pause that comes between its two looks is found by the next.
   const asked = (await askToRun(database, id)) || (await askToRun(database, id));
   const run = await changedRun(deps, id);
@@ -81,10 +88,19 @@ async function askToRun(database: Deps['database'], id: string): Promise<boolean
   return takenBack.count > 0;
 }
 
-/** A trial that has come to its rung waits for its sweep, which says how far it goes on. */
-async function checkNotHeld({ database }: Deps, id: string): Promise<void> {
+/**
+ * A trial that has come to its rung waits for its sweep, which says how far it goes on, once no user has paused it.
+ * @returns whether it is such a one
+ * @throws CONFLICT where no user had
+ */
+async function leaveToSweep({ database }: Deps, id: string): Promise<boolean> {
   const run = await database.trainingRun.findFirst({ where: { id, status: 'PAUSED', pauseAfterEpoch: { not: null } } });
-  if (!run || (await database.epochMetric.count({ where: { runId: id } })) < run.pauseAfterEpoch!) return;
+  if (!run || (await database.epochMetric.count({ where: { runId: id } })) < run.pauseAfterEpoch!) return false;
+  const resumed = await database.trainingRun.updateMany({
+    where: { id, status: 'PAUSED', requestedState: 'PAUSE' },
+    data: { requestedState: 'RUN' },
+  });
+  if (resumed.count > 0) return true;
   throw conflict(`the run is PAUSED after epoch ${run.pauseAfterEpoch}, where its sweep holds it`, 'id');
 }
 

@@ -1,8 +1,8 @@
 import type { Evaluation } from '../domain/evaluation.js';
-import { isFinished, OWNER_DEAD_AFTER_MS, statesBefore, type RunStatus } from '../domain/run-state.js';
+import { isFinished, statesBefore, type RunStatus } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
 import type { Prisma } from '../infra/prisma/client.js';
-import { RunLostError, type Ownership } from './own-run.js';
+import { ownersDeadSince, RunLostError, type Ownership } from './own-run.js';
 
 /**
  * How a run leaves the worker's hands or the queue. Each is compare-and-set on (status, attempt): of a worker that
@@ -11,12 +11,8 @@ import { RunLostError, type Ownership } from './own-run.js';
 
 /** Part of the transaction that publishes the version. @throws RunLostError, which takes that back. */
 export async function finishRun(transaction: Transaction, owner: Ownership, evaluation: Evaluation): Promise<void> {
-  const { totalSteps } = await transaction.trainingRun.findUniqueOrThrow({ where: { id: owner.runId } });
-  const finished = await move(transaction, owned(owner), 'SUCCEEDED', {
-    evaluation: evaluation as unknown as Prisma.InputJsonObject,
-    step: totalSteps,
-  });
-  if (!finished) throw new RunLostError(owner);
+  const data = { evaluation: evaluation as unknown as Prisma.InputJsonObject };
+  if (!(await move(transaction, owned(owner), 'SUCCEEDED', data))) throw new RunLostError(owner);
 }
 
 /** `failure` says why, to the one who started it. */
@@ -24,28 +20,27 @@ export function failRun({ database }: Deps, owner: Ownership, failure: string): 
   return move(database, owned(owner), 'FAILED', { failure });
 }
 
-/** By the worker that was asked to, once it has stopped. */
+/** By the worker that was asked to. */
 export function cancelOwnedRun({ database }: Deps, owner: Ownership): Promise<boolean> {
   return move(database, owned(owner), 'CANCELLED');
 }
 
 /** Where no worker has it, or a dead one does. */
-export function cancelIdleRun({ database }: Deps, runId: string): Promise<boolean> {
-  return move(database, { AND: idle(runId), requestedState: 'CANCEL' }, 'CANCELLED');
+export async function cancelIdleRun({ database }: Deps, runId: string): Promise<boolean> {
+  return move(database, { AND: await idle(database, runId), requestedState: 'CANCEL' }, 'CANCELLED');
 }
 
 /** Where no worker has it, or a dead one does: it goes on from its last checkpoint one day. */
-export function pauseIdleRun({ database }: Deps, runId: string): Promise<boolean> {
-  return move(database, { AND: idle(runId), requestedState: 'PAUSE' }, 'PAUSED', { workerId: null });
+export async function pauseIdleRun({ database }: Deps, runId: string): Promise<boolean> {
+  return move(database, { AND: await idle(database, runId), requestedState: 'PAUSE' }, 'PAUSED', { workerId: null });
 }
 
 /**
- * Out of the hands of a worker that was asked to stop, is shut down or cannot go on: CANCELLED or PAUSED where that was
- * asked for, else back into the queue, at the place it had. The attempt does not count as fruitless.
+ * Out of the hands of a worker that was asked to pause, is shut down or cannot go on: PAUSED where that was asked for,
+ * else back into the queue, at the place it had. The attempt does not count as fruitless.
  * @returns what became of it; nothing where the worker had lost it
  */
 export async function handBackRun({ database }: Deps, owner: Ownership): Promise<RunStatus | undefined> {
-  if (await move(database, { ...owned(owner), requestedState: 'CANCEL' }, 'CANCELLED')) return 'CANCELLED';
   const released = { workerId: null, fruitless: { decrement: 1 } };
   if (await move(database, { ...owned(owner), requestedState: 'PAUSE' }, 'PAUSED', released)) return 'PAUSED';
   return (await move(database, owned(owner), 'QUEUED', released)) ? 'QUEUED' : undefined;
@@ -64,7 +59,6 @@ export async function pauseOwnedRun(
   const reached: Prisma.TrainingRunWhereInput = {
     ...owned(owner),
     pauseAfterEpoch: { lte: pauseAfterEpoch },
-    requestedState: { not: 'CANCEL' },
   };
   const released = { workerId: null, fruitless: { decrement: 1 } };
   return (await move(deps.database, reached, 'PAUSED', released)) ? 'PAUSED' : handBackRun(deps, owner);
@@ -75,11 +69,11 @@ interface Deps {
 }
 
 /** Waits, rests, or has a dead worker. */
-const idle = (id: string): Prisma.TrainingRunWhereInput => ({
+const idle = async (database: Deps['database'], id: string): Promise<Prisma.TrainingRunWhereInput> => ({
   id,
   OR: [
     { status: { in: ['QUEUED', 'PAUSED'] } },
-    { status: 'RUNNING', heartbeatAt: { lt: new Date(Date.now() - OWNER_DEAD_AFTER_MS) } },
+    { status: 'RUNNING', heartbeatAt: { lt: await ownersDeadSince(database) } },
   ],
 });
 

@@ -1,4 +1,6 @@
+import { OWNER_DEAD_AFTER_MS } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
+import { Prisma } from '../infra/prisma/client.js';
 
 /** A worker's hold on a run: the attempt that it began. */
 export interface Ownership {
@@ -12,6 +14,16 @@ export class RunLostError extends Error {
   constructor({ runId, attempt }: Ownership) {
     super(`attempt ${attempt} of run ${runId} has lost the run`);
   }
+}
+
+/** So long ago, by the database's clock: heartbeats carry its time, and a host's may be another. */
+export const ago = (milliseconds: number): Prisma.Sql =>
+  Prisma.sql`(clock_timestamp() - make_interval(secs => ${milliseconds / 1000}::float8))`;
+
+/** Whose heartbeat is older than this is dead. */
+export async function ownersDeadSince(database: Database | Transaction): Promise<Date> {
+  const [row] = await database.$queryRaw<{ since: Date }[]>`SELECT ${ago(OWNER_DEAD_AFTER_MS)} AS since`;
+  return row!.since;
 }
 
 /**

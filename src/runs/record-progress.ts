@@ -2,6 +2,7 @@ import { HEARTBEAT_MS } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { EngineKind, EpochMetric, PrecisionKind, StepMetric } from '../infra/prisma/client.js';
+import { cancelOwnedRun } from './finish-run.js';
 import { RunLostError, writeAsOwner, type Ownership } from './own-run.js';
 import { retryOutage } from './retry-outage.js';
 import { announceRun } from './watch-runs.js';
@@ -15,16 +16,19 @@ export interface RecorderOptions {
   readonly totalSteps: number;
   /** Ends the waiting for a database that is away. */
   readonly signal: AbortSignal;
-  /** Called once, when a write was refused: this attempt must stop. */
+  /** Called once, when a write was refused or the run was cancelled: this attempt must stop. */
   readonly onLost: (error: RunLostError) => void;
-  /** Called with each beat while the user asks for something else than that it runs. */
-  readonly onRequest: (requested: 'PAUSE' | 'CANCEL') => void;
+  /** Called with each beat while the user asks that it pauses. */
+  readonly onPause: () => void;
 }
 
 /**
  * Writes what a run does, once a second: its heartbeat, how far it is, its steps and its log. Where the database is
  * away for a while everything is kept and written when it is back. What was written although no answer came is written
  * again, which changes nothing: steps, epochs and lines have numbers.
+ *
+ * A run whose user asks to cancel it is cancelled by the next write, in place of what that was for: however long a step
+ * takes or a server is waited for, nothing comes of the run any more.
  */
 export class RunRecorder {
   private steps: StepRecord[] = [];
@@ -115,14 +119,19 @@ export class RunRecorder {
     const { steps, lines } = this;
     const [written, writtenLines] = [steps.length, lines.length];
     try {
-      const result = await writeAsOwner(this.deps.database, this.options.owner, async (transaction) => {
-        await this.writeProgress(transaction, steps.slice(0, written), lines.slice(0, writtenLines));
-        return more(transaction);
+      const { owner } = this.options;
+      const outcome = await writeAsOwner(this.deps.database, owner, async (transaction) => {
+        const asked = await this.writeProgress(transaction, steps.slice(0, written), lines.slice(0, writtenLines));
+        if (asked !== 'CANCEL') return { asked, result: await more(transaction) };
+        await this.cancel(transaction);
+        return { asked };
       });
       this.steps = this.steps.slice(written);
       this.lines = this.lines.slice(writtenLines);
-      await announceRun(this.deps.events, this.options.owner.runId);
-      return result;
+      await announceRun(this.deps.events, owner.runId);
+      if (outcome.asked === 'CANCEL') throw new RunLostError(owner);
+      if (outcome.asked === 'PAUSE') this.options.onPause();
+      return outcome.result;
     } catch (error) {
       if (error instanceof RunLostError && !this.over) {
         this.over = true;
@@ -132,11 +141,19 @@ export class RunRecorder {
     }
   }
 
+  private async cancel(transaction: Transaction): Promise<void> {
+    const { runId, attempt } = this.options.owner;
+    const line = { line: ++this.lastLine, level: 'info', message: 'cancelled' };
+    await transaction.logLine.create({ data: { runId, attempt, ...line } });
+    await cancelOwnedRun({ database: transaction }, this.options.owner);
+  }
+
+  /** @returns what the user asks of the run */
   private async writeProgress(
     transaction: Transaction,
     steps: readonly StepRecord[],
     lines: RunRecorder['lines'],
-  ): Promise<void> {
+  ): Promise<'RUN' | 'PAUSE' | 'CANCEL'> {
     const { runId, attempt } = this.options.owner;
     const { requestedState } = await transaction.trainingRun.update({
       where: { id: runId },
@@ -146,7 +163,7 @@ export class RunRecorder {
     if (steps.length > 0) await insertSteps(transaction, runId, steps);
     const data = lines.map((line) => ({ runId, attempt, ...line }));
     if (data.length > 0) await transaction.logLine.createMany({ data, skipDuplicates: true });
-    if (requestedState !== 'RUN') this.options.onRequest(requestedState);
+    return requestedState;
   }
 
   /** By this attempt's pace, validation included. */

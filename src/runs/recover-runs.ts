@@ -1,7 +1,7 @@
-import { OWNER_DEAD_AFTER_MS } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
 import type { Prisma, TrainingRun } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
+import { ownersDeadSince } from './own-run.js';
 
 /** Done this often, a run whose job was lost is back in the queue well within 30 s. */
 export const RECOVER_EVERY_MS = 10_000;
@@ -13,7 +13,7 @@ const AT_ONCE = 500;
  * there changes nothing, so only those whose job was lost are put back.
  */
 export async function recoverRuns({ database, queue }: { database: Database; queue: JobQueue }): Promise<void> {
-  const deadSince = new Date(Date.now() - OWNER_DEAD_AFTER_MS);
+  const deadSince = await ownersDeadSince(database);
   let last: Place | undefined;
   for (;;) {
     const runs = await database.trainingRun.findMany({

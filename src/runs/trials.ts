@@ -29,7 +29,7 @@ export async function recordTrials(
   return runs;
 }
 
-/** Trains on from where it paused. @returns false where it is not paused there any more */
+/** Trains on from where it paused. @returns false where it is not paused there any more, or a user paused it */
 export async function promoteTrial(
   transaction: Transaction,
   { id, pausedAfterEpoch }: { readonly id: string; readonly pausedAfterEpoch: number },
@@ -37,8 +37,8 @@ export async function promoteTrial(
   line: string,
 ): Promise<boolean> {
   const { count } = await transaction.trainingRun.updateMany({
-    where: { id, status: 'PAUSED', pauseAfterEpoch: pausedAfterEpoch, requestedState: { not: 'CANCEL' } },
-    data: { ...next, status: 'QUEUED', requestedState: 'RUN', queuedAt: new Date(), fruitless: 0 },
+    where: { id, status: 'PAUSED', pauseAfterEpoch: pausedAfterEpoch, requestedState: 'RUN' },
+    data: { ...next, status: 'QUEUED', queuedAt: new Date(), fruitless: 0 },
   });
   if (count === 1) await tell(transaction, id, line);
   return count === 1;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_FRUITLESS_ATTEMPTS } from '../../src/domain/run-state.js';
+import { createLoaders } from '../../src/graphql/loaders.js';
 import { connectDatabase, type Database } from '../../src/infra/database.js';
 import { createEventBus, type EventBus } from '../../src/infra/events.js';
 import type { Dataset, Model, TrainingRun } from '../../src/infra/prisma/client.js';
@@ -7,14 +8,15 @@ import { createJobQueue, type JobQueue } from '../../src/infra/queue.js';
 import { defineModel } from '../../src/models/define-model.js';
 import { publishVersion } from '../../src/registry/publish-version.js';
 import { claimRun } from '../../src/runs/claim-run.js';
-import { cancelRun } from '../../src/runs/control-run.js';
+import { cancelRun, pauseRun, resumeRun } from '../../src/runs/control-run.js';
 import { failRun, finishRun, handBackRun } from '../../src/runs/finish-run.js';
-import { RunLostError, writeAsOwner } from '../../src/runs/own-run.js';
-import { findRun, listRuns, queuePosition, readHistory, readLogs, readSteps } from '../../src/runs/read-runs.js';
+import { RunLostError, writeAsOwner, type Ownership } from '../../src/runs/own-run.js';
+import { findRun, listRuns, queuePosition, readLogs, readSteps } from '../../src/runs/read-runs.js';
 import { RunRecorder } from '../../src/runs/record-progress.js';
 import { recoverRuns } from '../../src/runs/recover-runs.js';
 import { queueStats } from '../../src/runs/queue-stats.js';
 import { startRun } from '../../src/runs/start-run.js';
+import { promoteTrial } from '../../src/runs/trials.js';
 import { watchRun } from '../../src/runs/watch-runs.js';
 import { dropDatabase, freshDatabase } from '../helpers/databases.js';
 import { freshRedis } from '../helpers/redis.js';
@@ -62,14 +64,20 @@ const evaluation = {
 };
 
 /** As if the worker had gone without a word. */
-const silence = (id: string) =>
-  database.trainingRun.update({ where: { id }, data: { heartbeatAt: new Date(Date.now() - 60_000) } });
+const silence = (id: string, seconds = 60) =>
+  database.trainingRun.update({ where: { id }, data: { heartbeatAt: new Date(Date.now() - seconds * 1000) } });
 
 async function claimed(run: TrainingRun, workerId = 'w'): Promise<{ runId: string; attempt: number }> {
   const claim = await claimRun({ database, events }, run.id, workerId);
   if (claim.kind !== 'claimed') throw new Error(`the claim is ${claim.kind}`);
   return { runId: run.id, attempt: claim.run.attempt };
 }
+
+const recordAs = (owner: Ownership, onLost: (error: Error) => void = () => undefined) =>
+  new RunRecorder(
+    { database, events },
+    { owner, totalSteps: 8, signal: new AbortController().signal, onLost, onPause: () => undefined },
+  );
 
 describe('a run of the NOTEBOOK preset', () => {
   let notebook: string;
@@ -112,6 +120,38 @@ describe('a run is taken up', () => {
     expect(await claimRun({ database, events }, run.id, 'other')).toEqual({ kind: 'held' });
     await silence(run.id);
     expect(await claimed(run, 'other')).toEqual({ runId: run.id, attempt: 2 });
+  });
+
+  it('by nobody who was held up for so long that another took it up meanwhile', async () => {
+    const run = await start();
+    const slow = database.$extends({
+      query: {
+        trainingRun: {
+          async findUnique({ args, query }) {
+            await silence(run.id);
+            await claimed(run, 'other');
+            return query(args);
+          },
+        },
+      },
+    });
+    expect(await claimRun({ database: slow as unknown as Database, events }, run.id, 'w')).toEqual({ kind: 'held' });
+    expect(await findRun({ database }, run.id)).toMatchObject({ workerId: 'other', attempt: 2 });
+  });
+
+  it('after those that come before it and whose worker may be dead, unless nobody takes them up in 15 seconds', async () => {
+    const [first, next, urgent] = [await start(), await start(), await start({ priority: 1 })];
+    await claimed(first);
+    const claim = async (run: TrainingRun) => (await claimRun({ database, events }, run.id, 'other')).kind;
+    await silence(first.id, 3);
+    expect([await claim(next), await claim(first), await claim(urgent)]).toEqual(['overtaking', 'silent', 'claimed']);
+    await silence(first.id, 5);
+    expect([await claim(next), await claim(first)]).toEqual(['overtaking', 'claimed']);
+    expect(await claim(next)).toBe('claimed');
+    const [lost, behind] = [await start(), await start()];
+    await claimed(lost);
+    await silence(lost.id, 16);
+    expect(await claim(behind)).toBe('claimed');
   });
 
   it('no more once it is over', async () => {
@@ -173,11 +213,7 @@ describe('a worker that has lost its run', () => {
   it('is told so by its recorder', async () => {
     const run = await start();
     const owner = await claimed(run);
-    const lost = new Promise<Error>((resolve) => {
-      new RunRecorder({ database, events }, {
-        owner, totalSteps: 10, signal: new AbortController().signal, onLost: resolve, onRequest: () => {},
-      }); // prettier-ignore
-    });
+    const lost = new Promise<Error>((resolve) => recordAs(owner, resolve));
     await silence(run.id);
     await database.trainingRun.update({ where: { id: run.id }, data: { attempt: 99 } });
     expect(await lost).toBeInstanceOf(RunLostError);
@@ -304,19 +340,37 @@ describe('cancelling', () => {
     expect(await queue.has('train', { v: 1, runId: run.id })).toBe(false);
   });
 
-  it('asks a running one, whose recorder hears of it within its next second', async () => {
+  it('asks a running one, which its recorder cancels within its next second, in place of what it was to write', async () => {
     const run = await start();
     const owner = await claimed(run);
-    const asked = new Promise<void>((resolve) => {
-      const recorder = new RunRecorder({ database, events }, {
-        owner, totalSteps: 8, signal: new AbortController().signal, onLost: () => {},
-        onRequest: () => (void recorder.close(), resolve()),
-      }); // prettier-ignore
-    });
+    let recorder!: RunRecorder;
+    const lost = new Promise<Error>((resolve) => (recorder = recordAs(owner, resolve)));
+    recorder.step({ step: 1, epoch: 1, loss: 1, accuracy: 0, learningRate: 0.1, imagesPerSecond: 1 });
     const started = Date.now();
     expect(await cancel(run.id)).toMatchObject({ status: 'RUNNING', requestedState: 'CANCEL' });
-    await asked;
+    expect(await lost).toBeInstanceOf(RunLostError);
     expect(Date.now() - started).toBeLessThan(2_000);
+    expect(await findRun({ database }, run.id)).toMatchObject({ status: 'CANCELLED', step: 1, finishedAt: expect.any(Date) });
+    const late = recorder.end((tx) => finishRun(tx, owner, evaluation));
+    await expect(late).rejects.toThrow(RunLostError);
+    await recorder.close();
+    const { items } = await readLogs({ database }, run.id, { first: 10 });
+    expect(items.map(({ message }) => message)).toEqual(['cancelled']);
+  });
+
+  it('takes the place of the version that a run was about to publish when its worker hears of it', async () => {
+    const run = await start();
+    const owner = await claimed(run);
+    const recorder = recordAs(owner);
+    await cancel(run.id);
+    const publish = recorder.end(async (tx) => {
+      await publishVersion(tx, { ...version(run), artifacts: [] });
+      await finishRun(tx, owner, evaluation);
+    });
+    await expect(publish).rejects.toThrow(RunLostError);
+    await recorder.close();
+    expect(await findRun({ database }, run.id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await database.modelVersion.count({ where: { runId: run.id } })).toBe(0);
   });
 
   it('ends a run whose worker is dead, and what a dying worker hands back', async () => {
@@ -325,9 +379,20 @@ describe('cancelling', () => {
     await silence(dead.id);
     expect(await cancel(dead.id)).toMatchObject({ status: 'CANCELLED' });
     const owner = await claimed(dying);
+    const recorder = recordAs(owner);
     await cancel(dying.id);
-    await handBackRun({ database }, owner);
+    await recorder.end((tx) => handBackRun({ database: tx }, owner)).catch(() => undefined);
+    await recorder.close();
     expect(await findRun({ database }, dying.id)).toMatchObject({ status: 'CANCELLED' });
+  });
+
+  it('leaves a resting run as it was where it fails on its way: asking and ending are one', async () => {
+    const run = await start();
+    await pauseRun({ database, queue, events }, run.id);
+    await database.$executeRaw`ALTER TABLE "TrainingRun" ADD CONSTRAINT never CHECK (status <> 'CANCELLED') NOT VALID`;
+    await expect(cancel(run.id)).rejects.toThrow();
+    await database.$executeRaw`ALTER TABLE "TrainingRun" DROP CONSTRAINT never`;
+    expect(await findRun({ database }, run.id)).toMatchObject({ status: 'PAUSED', requestedState: 'PAUSE' });
   });
 
   it('is refused for what is over and for what is not there', async () => {
@@ -335,6 +400,23 @@ describe('cancelling', () => {
     await cancel(run.id);
     await expect(cancel(run.id)).rejects.toMatchObject({ code: 'CONFLICT', field: 'id' });
     await expect(cancel('nothing')).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'id' });
+  });
+});
+
+describe('a trial that a user pauses as it comes to its rung', () => {
+  it('is not promoted by its sweep until it is resumed, which leaves it to the sweep', async () => {
+    const { id } = await start();
+    await database.trainingRun.update({ where: { id }, data: { status: 'PAUSED', requestedState: 'PAUSE', pauseAfterEpoch: 1 } });
+    const losses = { trainLoss: 1, trainAccuracy: 0, validationLoss: 1, validationAccuracy: 0 };
+    await database.epochMetric.create({ data: { runId: id, epoch: 1, ...losses, learningRate: 0.1, imagesPerSecond: 1, seconds: 1 } });
+    const promote = () =>
+      promoteTrial(database, { id, pausedAfterEpoch: 1 }, { pauseAfterEpoch: null, priority: 1 }, 'promoted');
+    const resume = () => resumeRun({ database, queue, events }, id);
+    expect(await promote()).toBe(false);
+    expect(await resume()).toMatchObject({ status: 'PAUSED', requestedState: 'RUN' });
+    await expect(resume()).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('where its sweep holds it') });
+    expect(await promote()).toBe(true);
+    expect(await findRun({ database }, id)).toMatchObject({ status: 'QUEUED', pauseAfterEpoch: null });
   });
 });
 
@@ -369,18 +451,14 @@ describe('reading', () => {
     expect(await steps(10)).toEqual([100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000]);
     expect(await steps(1)).toEqual([1_000]);
     expect(await steps(5_000)).toHaveLength(1_000);
-    const uneven = await steps(333);
-    expect(uneven).toHaveLength(333);
-    expect(uneven.at(-1)).toBe(1_000);
+    expect(await steps(333)).toEqual(Array.from({ length: 333 }, (_, k) => Math.ceil(((k + 1) * 1_000) / 333)));
     await expect(steps(0)).rejects.toMatchObject({ code: 'BAD_USER_INPUT', field: 'maxPoints' });
   });
 
   it('keeps what is recorded in order, once, and gives the log page by page', async () => {
     const run = await start();
     const owner = await claimed(run);
-    const recorder = new RunRecorder({ database, events }, {
-      owner, totalSteps: 8, signal: new AbortController().signal, onLost: () => {}, onRequest: () => {},
-    }); // prettier-ignore
+    const recorder = recordAs(owner);
     const metrics = { loss: 1, accuracy: 0.5, learningRate: 0.1, imagesPerSecond: 10 };
     for (let step = 1; step <= 3; step++) {
       recorder.step({ step, epoch: 1, ...metrics });
@@ -399,7 +477,7 @@ describe('reading', () => {
     await recorder.end(async () => undefined);
     await recorder.close();
     expect((await readSteps({ database }, run.id, 10)).map(({ step }) => step)).toEqual([1, 2, 3]);
-    expect(await readHistory({ database }, run.id)).toHaveLength(1);
+    expect(await createLoaders(database).history.load(run.id)).toHaveLength(1);
     expect(await findRun({ database }, run.id)).toMatchObject({ step: 3, epoch: 1, etaSeconds: expect.any(Number) });
     const page = await readLogs({ database }, run.id, { first: 2 });
     expect(page.items.map(({ message }) => message)).toEqual(['line 1', 'line 2']);

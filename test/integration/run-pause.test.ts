@@ -217,6 +217,26 @@ describe('without a worker', () => {
     await expectAsUndisturbed(over);
   });
 
+  it('with the object store silent a run is cancelled within two seconds all the same, and its worker takes the next', async () => {
+    const store = await openGate(platform.env['S3_ENDPOINT']!);
+    const worker = await platform.startWorker('train', { S3_ENDPOINT: store.url });
+    onTestFinished(() => worker.stop());
+    const id = await startTiny(platform, { epochs: LONG, checkpointEverySteps: 1 });
+    await untilTraining(id, 2);
+    store.hold();
+    // It waits for the store.
+    await until(async () => {
+      const { step } = await glanceAtRun(platform, id);
+      await sleep(1_500);
+      return (await glanceAtRun(platform, id)).step === step;
+    }, 30_000);
+    expect(await cancel(id)).toMatchObject({ status: 'RUNNING' });
+    await untilStatus(id, 'CANCELLED', 2_000);
+    await store.open();
+    expect(await untilOver(platform, await startTiny(platform, { epochs: 1 }))).toMatchObject({ status: 'SUCCEEDED' });
+    expect((await readRun(platform, id)).logs.nodes.at(-1)).toMatchObject({ message: 'cancelled' });
+  });
+
   it('a run whose worker is dead pauses at once', async () => {
     const worker = await platform.startWorker('train');
     const id = await startTiny(platform, { epochs: LONG });

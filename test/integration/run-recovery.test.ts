@@ -33,14 +33,17 @@ async function forget(pattern: string): Promise<number> {
   return keys.length === 0 ? 0 : redis.del(...keys);
 }
 
-it('a run whose worker is killed is taken up by another within 15 s, and ends as if nothing had been', async () => {
+it('a run whose worker is killed is taken up by another within 15 s, before those that wait, and ends as if nothing had been', async () => {
   const alone = await platform.startWorker('train');
   const undisturbed = await untilOver(platform, await startTiny(platform, { epochs: EPOCHS, seed: 3 }));
   isWhole(undisturbed);
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
   await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 4, 30_000);
+  const waiting = await startTiny(platform, { epochs: 1 });
   await alone.kill('SIGKILL');
   const killedAt = Date.now();
+  // As the one does that starts it again.
+  await sleep(1_000);
   const other = await platform.startWorker('train');
   await until(async () => (await glanceAtRun(platform, id)).attempts === 2, 20_000);
   expect(Date.now() - killedAt).toBeLessThan(15_000);
@@ -50,6 +53,8 @@ it('a run whose worker is killed is taken up by another within 15 s, and ends as
   isWhole(run);
   expect(run.steps.map(({ loss }: any) => loss)).toEqual(undisturbed.steps.map(({ loss }: any) => loss));
   expect(weights(run)).toBe(weights(undisturbed));
+  const { startedAt } = await untilOver(platform, waiting);
+  expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(Date.parse(run.finishedAt));
   await other.kill('SIGTERM');
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openDataset, type OpenDataset } from '../../src/datasets/read-dataset.js';
 import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import type { Graph, TensorMap } from '../../src/domain/network/graph.js';
@@ -11,8 +12,8 @@ import type { Metrics } from '../../src/infra/metrics.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
 import { HandBackJob, PostponeJob, type JobQueue } from '../../src/infra/queue.js';
 import { removeFinishedCheckpoints, rewindRun } from '../../src/runs/checkpoints.js';
-import { claimRun, type ClaimedRun } from '../../src/runs/claim-run.js';
-import { cancelOwnedRun, failRun, handBackRun, pauseOwnedRun } from '../../src/runs/finish-run.js';
+import { claimRun, type Claim, type ClaimedRun } from '../../src/runs/claim-run.js';
+import { failRun, handBackRun, pauseOwnedRun } from '../../src/runs/finish-run.js';
 import { RunLostError, type Ownership } from '../../src/runs/own-run.js';
 import { findRun } from '../../src/runs/read-runs.js';
 import { RunRecorder } from '../../src/runs/record-progress.js';
@@ -49,13 +50,19 @@ export interface WorkerDeps {
 
 /** How long until a run is asked for again whose worker, as far as one can see, is alive. */
 const HELD_DELAY_MS = 2_000;
+/** … and how often to look whether one that is silent is dead. */
+const LOOK_EVERY_MS = 500;
 
 /** What the job `train` does: takes the run, trains it to its end and publishes what came of it. */
 export async function executeRun(deps: WorkerDeps, runId: string): Promise<void> {
   if (deps.shutdown.aborted) throw new HandBackJob();
-  const claim = await claimRun(deps, runId, deps.workerId);
+  const claim = await claimOnceDecided(deps, runId);
   if (claim.kind === 'over') return;
   if (claim.kind === 'held') throw new PostponeJob(HELD_DELAY_MS);
+  if (claim.kind !== 'claimed') {
+    await pass(LOOK_EVERY_MS, deps.shutdown);
+    throw new HandBackJob();
+  }
   deps.onRun(runId);
   try {
     await new Attempt(deps, claim.run).execute();
@@ -66,12 +73,20 @@ export async function executeRun(deps: WorkerDeps, runId: string): Promise<void>
   if ((await findRun(deps, runId))?.status === 'QUEUED') throw new PostponeJob(0);
 }
 
+/** With the job in hand, which would lose its place else. @returns `silent` only where this worker is to end */
+async function claimOnceDecided(deps: WorkerDeps, runId: string): Promise<Claim> {
+  for (;;) {
+    const claim = await claimRun(deps, runId, deps.workerId);
+    if (claim.kind !== 'silent' || deps.shutdown.aborted) return claim;
+    await pass(LOOK_EVERY_MS, deps.shutdown);
+  }
+}
+
+const pass = (milliseconds: number, signal: AbortSignal) =>
+  sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+
 /** CIFAR's training images take 154 MB; from some size on what a step computes outweighs the reading of its images. */
 const IN_MEMORY_DATASET_BYTES = 512 * 1024 ** 2;
-
-class CancelRequested extends Error {
-  override readonly name = 'CancelRequested';
-}
 
 class PauseRequested extends Error {
   override readonly name = 'PauseRequested';
@@ -107,12 +122,11 @@ class Attempt {
       totalSteps: run.totalSteps,
       signal: this.patience,
       onLost: (error) => this.stop.abort(error),
-      onRequest: (requested) => this.obey(requested),
+      onPause: () => this.pauseSoon(),
     });
   }
 
-  private obey(requested: 'PAUSE' | 'CANCEL'): void {
-    if (requested === 'CANCEL') return this.stop.abort(new CancelRequested());
+  private pauseSoon(): void {
     if (this.pause.signal.aborted) return;
     this.pause.abort(new PauseRequested());
     setTimeout(() => this.pauseAnyway.abort(this.pause.signal.reason), PAUSE_PATIENCE_MS).unref();
@@ -244,13 +258,12 @@ class Attempt {
       await this.conclude(error);
     } catch (failure) {
       if (!(failure instanceof RunLostError)) throw failure;
-      this.log.warn('the run was taken up by another worker, or ended');
+      this.log.warn('the run was taken up by another worker, or was cancelled');
     }
   }
 
   private async conclude(error: unknown): Promise<void> {
     if (error instanceof HandBackJob) throw error;
-    if (error instanceof CancelRequested) return this.cancel();
     if (this.deps.shutdown.aborted || error instanceof PauseRequested || isOutage(error)) return this.handBack(error);
     // No fault of the run's: the job comes back, and the count of fruitless attempts ends it if it always does.
     if (error instanceof RunLostError) throw error;
@@ -262,12 +275,6 @@ class Attempt {
     this.log.error({ err: error }, 'the run failed');
     this.recorder.log('error', reason);
     await this.recorder.end((transaction) => failRun({ database: transaction }, this.owner, reason));
-  }
-
-  private async cancel(): Promise<void> {
-    this.tell('cancelled');
-    // The signal that ends waiting is aborted already, so one try; failing that, the job comes back and sees to it.
-    await this.recorder.end((transaction) => cancelOwnedRun({ database: transaction }, this.owner));
   }
 
   /** @throws HandBackJob, or the outage itself: the job comes back to whoever is there. */

@@ -167,8 +167,9 @@ export class RunResolver {
   }
 
   @FieldResolver(() => Float, { description: '0 to 1.' })
-  progress(@Root() { step, totalSteps }: TrainingRun) {
-    return step / Math.max(totalSteps, 1);
+  progress(@Root() { status, step, totalSteps }: TrainingRun) {
+    // One that stopped early has no more to do either.
+    return status === 'SUCCEEDED' ? 1 : step / Math.max(totalSteps, 1);
   }
 
   @FieldResolver(() => Int, { nullable: true, description: '1 is next; null where it does not wait.' })
