@@ -6,9 +6,10 @@ import { isFinished, type RunStatus } from './run-state.js';
  * completed its rung trains on to the next. None waits for a whole rung, so no worker idles while trials are left.
  *
  * Two things are added, since the number of trials here is finite and one that waits keeps its checkpoint:
- * - A rung that nobody can reach any more lets its best trial go on even where the share comes to less than one, so
- *   that every search trains one trial to its end.
- * - A trial that cannot come into the best share any more, whatever the others do, is let go at once.
+ * - A rung that nobody can reach any more lets its best trial go on even where the share comes to less than one, and
+ *   another where that one fails, so that every search trains one trial to its end as long as one is left.
+ * - A trial that cannot come into the best share any more, whatever the others do, is let go at once, except for the
+ *   best of them at the highest rung: that one stays in reserve until a trial has trained to its end.
  *
  * Everything here is a function of what the trials' rows say: whichever process asks next decides alike.
  */
@@ -63,9 +64,12 @@ export function decideHalving<C extends Contestant>(contestants: readonly C[], r
     for (const { contestant } of decision.drop) out.add(contestant);
     return decision;
   });
+  const reserve = contestants.some(({ status }) => status === 'SUCCEEDED')
+    ? undefined
+    : decisions.findLast(({ drop }) => drop.length > 0)?.drop[0];
   return {
     promote: decisions.flatMap(({ promote }) => promote),
-    drop: decisions.flatMap(({ drop }) => drop),
+    drop: decisions.flatMap(({ drop }) => drop).filter((verdict) => verdict !== reserve),
   };
 }
 
@@ -84,8 +88,8 @@ function decideRung<C extends Contestant>(
   const verdicts = ranked.map((contestant, index) => ({ contestant, rung, rank: index + 1, of: ranked.length }));
   const waiting = verdicts.filter(({ contestant }) => isWaiting(contestant, rung));
   const best = waiting.filter(({ rank }) => rank <= (toCome === 0 ? most : share));
-  const wentOn = ranked.some(({ status, target }) => target > rung || status === 'SUCCEEDED');
-  // The best may have been cancelled by hand: then the best of those that are left.
+  const wentOn = ranked.some((one) => one.status === 'SUCCEEDED' || (one.target > rung && !out.has(one)));
+  // Those that went on may have failed, and the best may have been cancelled by hand: then the best of those left.
   const promote = best.length === 0 && toCome === 0 && !wentOn ? waiting.slice(0, 1) : best;
   return { promote, drop: waiting.filter((verdict) => verdict.rank > most && !promote.includes(verdict)) };
 }

@@ -6,6 +6,9 @@ export type Database = PrismaClient;
 /** What a use case takes when it may also run inside a caller's transaction. */
 export type Transaction = Omit<PrismaClient, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
+/** For a transaction that writes a row for each of a sweep's trials, of which there may be a thousand. */
+export const MANY_ROWS = { timeout: 60_000 };
+
 /** How long a query or a transaction waits for a connection: the others may be busy, or the server may be down. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 

@@ -2,7 +2,7 @@ import { decideHalving, type Contestant, type Decision, type Verdict } from '../
 import { isFinished, type RunStatus } from '../domain/run-state.js';
 import { isLargerBetter } from '../domain/search.js';
 import { isOutage } from '../errors.js';
-import type { Database, Transaction } from '../infra/database.js';
+import { MANY_ROWS, type Database, type Transaction } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import type { Sweep } from '../infra/prisma/client.js';
 import { MAX_PRIORITY, type JobQueue } from '../infra/queue.js';
@@ -59,7 +59,7 @@ export async function advanceSweep(deps: SweepDeps, id: string): Promise<Advance
     const [locked] = await transaction.$queryRaw<{ id: string }[]>`
       SELECT id FROM "Sweep" WHERE id = ${id} AND status = 'RUNNING' FOR UPDATE SKIP LOCKED`;
     return locked ? decide(transaction, await transaction.sweep.findUniqueOrThrow({ where: { id } })) : null;
-  });
+  }, MANY_ROWS);
   if (!advance) return null;
   await queueRuns(deps, advance.promoted);
   for (const runId of advance.dropped) await announceRun(deps.events, runId);
@@ -90,7 +90,7 @@ async function halve(transaction: Transaction, sweep: Sweep, trials: readonly Tr
   const promoted: Queued[] = [];
   for (const verdict of promote) {
     const { contestant, rung } = verdict;
-    const next = { pauseAfterEpoch: sweep.rungs[rung + 1] ?? null, priority: priorityAt(sweep, contestant, rung + 1) };
+    const next = { pauseAfterEpoch: sweep.rungs[rung + 1] ?? null, priority: priorityAt(contestant, rung + 1) };
     const paused = { id: contestant.id, pausedAfterEpoch: sweep.rungs[rung]! };
     const goesOn = await promoteTrial(transaction, paused, next, promotionLine(sweep, verdict));
     if (goesOn) promoted.push({ id: contestant.id, priority: next.priority });
@@ -115,8 +115,7 @@ function targetOf({ rungs }: Sweep, { pauseAfterEpoch }: Trial): number {
 }
 
 /** Trials further up come before those that have yet to begin. */
-const priorityAt = (sweep: Sweep, { priority }: Trial, rung: number) =>
-  Math.min((configOf(sweep).base.priority ?? priority) + rung, MAX_PRIORITY);
+const priorityAt = ({ priority }: Trial, rung: number) => Math.min(priority + rung, MAX_PRIORITY);
 
 function promotionLine(sweep: Sweep, verdict: Verdict<TrialAtRung>): string {
   const next = sweep.rungs[verdict.rung + 1];

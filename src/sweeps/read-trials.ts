@@ -9,6 +9,7 @@ export interface Trial {
   readonly id: string;
   readonly trial: number;
   readonly status: RunStatus;
+  /** Before the first rung: promotions raise the run's own. */
   readonly priority: number;
   readonly pauseAfterEpoch: number | null;
   /** Its metric at the rungs that it completed, the first first. */
@@ -30,7 +31,8 @@ export const configOf = (sweep: Sweep) => sweep.config as unknown as SweepConfig
 export async function readTrials(database: Database | Transaction, sweep: Sweep): Promise<Trial[]> {
   const value = Prisma.raw(COLUMNS[configOf(sweep).metric]);
   const rows = await database.$queryRaw<Trial[]>`
-    SELECT run.id, run.trial, run.status::text AS status, run.priority, run."pauseAfterEpoch", last.value AS latest,
+    SELECT run.id, run.trial, run.status::text AS status, (run.config->>'priority')::int AS priority,
+      run."pauseAfterEpoch", last.value AS latest,
       coalesce(
         (SELECT array_agg(${value} ORDER BY epoch) FROM "EpochMetric" WHERE "runId" = run.id AND epoch = ANY(${sweep.rungs})),
         '{}'

@@ -3,22 +3,20 @@ import { rungEpochs } from '../domain/halving.js';
 import { checkText } from '../domain/names.js';
 import { describe } from '../domain/search-space.js';
 import { badInput, conflict } from '../errors.js';
-import type { Database } from '../infra/database.js';
+import { MANY_ROWS, type Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
 import { Prisma, type Sweep } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
 import { holdWeightsOf } from '../runs/start-run.js';
 import { queueRuns, recordTrials } from '../runs/trials.js';
 import { normaliseSweep, planTrials, type PlannedTrial, type StartSweepInput, type SweepConfig } from './plan-sweep.js';
+import { configOf } from './read-trials.js';
 
 interface Deps {
   readonly database: Database;
   readonly queue: JobQueue;
   readonly events: EventBus;
 }
-
-/** For a thousand rows. */
-const TRANSACTION = { timeout: 60_000 };
 
 /**
  * Records the sweep and all its trials in one transaction, then queues them: there is no half a sweep, and nothing that
@@ -47,7 +45,7 @@ async function record(database: Database, config: SweepConfig, trials: readonly 
       const runs = await recordTrials(transaction, parent, trials.map(withLine(config, trials.length)));
       await holdWeightsOf(transaction, trials.map(({ run }) => run), 'input.base.initialWeights');
       return { sweep, runs };
-    }, TRANSACTION);
+    }, MANY_ROWS);
   } catch (error) {
     const code = error instanceof Prisma.PrismaClientKnownRequestError ? error.code : undefined;
     // Another request with the same key came first.
@@ -76,10 +74,12 @@ function findByKey(database: Database, idempotencyKey: string): Promise<Sweep | 
 }
 
 function sameSweep(sweep: Sweep, config: SweepConfig): Sweep {
-  if (isDeepStrictEqual(sweep.config, asJson(config))) return sweep;
+  if (isDeepStrictEqual(asJson(configOf(sweep)), asJson(config))) return sweep;
   throw conflict('this key was used for a sweep with another input', 'input.base.idempotencyKey');
 }
 
-/** What is null was left open, as what is not there. */
-const asJson = (value: object) =>
-  JSON.parse(JSON.stringify(value, (_, inner: unknown) => inner ?? undefined)) as Prisma.InputJsonObject;
+/** What is null was left open, as what is not there; what was recorded before there was `quantize` has none. */
+const asJson = (value: object) => JSON.parse(JSON.stringify(value, withoutOpen)) as Prisma.InputJsonObject;
+
+const withoutOpen = (name: string, value: unknown) =>
+  value === null || (name === 'quantize' && value === false) ? undefined : value;

@@ -41,8 +41,9 @@ describe('decideHalving, by hand', () => {
     const gone: Contestant = { trial: 2, status: 'QUEUED', target: 1, results: [0.9] };
     const six = [waiting(1, 0.5), gone, waiting(3, 0.7), waiting(4, 0.6), waiting(5, 0.2), waiting(6, 0.1), ...rest.slice(3)];
     expect(promoted(six)).toEqual([[3, 0]]);
-    // Already the third of what can only be three of nine: the others may still pass it, so it waits.
-    expect(dropped(six)).toEqual([[1, 0], [5, 0], [6, 0]]);
+    // Already the third of what can only be three of nine: the others may still pass it, so it waits. Trial 1 is out, and
+    // in reserve.
+    expect(dropped(six)).toEqual([[5, 0], [6, 0]]);
   });
 
   it('lets smaller be better where the metric is a loss', () => {
@@ -61,9 +62,19 @@ describe('decideHalving, by hand', () => {
 
   it('trains one trial to its end however few there are', () => {
     expect(promoted([waiting(1, 0.5), waiting(2, 0.9)])).toEqual([[2, 0]]);
-    expect(dropped([waiting(1, 0.5), waiting(2, 0.9)])).toEqual([[1, 0]]);
     const alone: Contestant = { trial: 2, status: 'PAUSED', target: 1, results: [0.9, 0.95] };
     expect(promoted([{ trial: 1, status: 'CANCELLED', target: 0, results: [0.5] }, alone])).toEqual([[2, 1]]);
+  });
+
+  it('keeps the best of those that are out in reserve until one has succeeded, and takes it where all before it failed', () => {
+    const others = [waiting(1, 0.5), waiting(3, 0.1)];
+    const best = (status: RunStatus): Contestant => ({ trial: 2, status, target: 2, results: [0.9, 0.95] });
+    expect(promoted([...others, best('RUNNING')])).toEqual([]);
+    expect(dropped([...others, best('RUNNING')])).toEqual([[3, 0]]);
+    expect(dropped([...others, best('SUCCEEDED')])).toEqual([[1, 0], [3, 0]]);
+    expect(promoted([...others, best('FAILED')])).toEqual([[1, 0]]);
+    // One that came further is the better reserve.
+    expect(dropped([others[0]!, waiting(4, 0.6, 0.7), best('RUNNING')])).toEqual([[1, 0]]);
   });
 
   it('leaves a trial alone that was paused by hand, and waits for it', () => {
@@ -79,7 +90,7 @@ describe('decideHalving, by hand', () => {
   it('says what it goes by', () => {
     const { promote, drop } = decideHalving([waiting(1, 0.5), waiting(2, 0.9), waiting(3, 0.7)], RULES);
     expect(promote).toMatchObject([{ rung: 0, rank: 1, of: 3 }]);
-    expect(drop).toMatchObject([{ rung: 0, rank: 2, of: 3 }, { rung: 0, rank: 3, of: 3 }]);
+    expect(drop).toMatchObject([{ rung: 0, rank: 3, of: 3 }]);
   });
 });
 
@@ -191,6 +202,17 @@ describe('decideHalving, simulated', () => {
     const { table } = new Simulation(drawScores(20, 3), RULES, (trial) => trial % 3 === 0).run(3, () => 0);
     expect(table.every(({ status }) => ['SUCCEEDED', 'CANCELLED', 'FAILED'].includes(status))).toBe(true);
     expect(table.some(({ status }) => status === 'SUCCEEDED')).toBe(true);
+  });
+
+  it.each([1, 2])('where the best %i fail after their last rung, the next one trains to its end', (failing) => {
+    const scores = drawScores(20, 3);
+    const best = scores.map((_, index) => index + 1).toSorted((a, b) => scores[b - 1]! - scores[a - 1]!);
+    const fails = (trial: number, rung: number) => rung === RULES.rungs.length && best.slice(0, failing).includes(trial);
+    const { table } = new Simulation(scores, RULES, fails).run(3, () => 0);
+    const ended = (status: RunStatus) => table.filter((row) => row.status === status).map(({ trial }) => trial);
+    expect(ended('FAILED').toSorted()).toEqual(best.slice(0, failing).toSorted());
+    expect(ended('SUCCEEDED')).toContain(best[failing]);
+    expect(ended('FAILED').length + ended('SUCCEEDED').length + ended('CANCELLED').length).toBe(20);
   });
 
   it('where every trial fails, every trial has failed', () => {
