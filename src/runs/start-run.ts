@@ -159,6 +159,7 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
   const training = dataset.trainSize - validationImages(dataset.trainSize, plan.validationFraction);
   if (plan.batchSize > training)
     throw badInput('input.batchSize', `must be at most the ${training} training images of ${name}, not ${plan.batchSize}`);
+  checkNorms(plan.batchSize, training, model);
   const side = Math.min(model.height, model.width);
   if (plan.augmentation.cropPadding > side)
     throw badInput(
@@ -168,6 +169,23 @@ function checkTogether(plan: RunConfig, model: Model, dataset: Dataset): void {
   const { totalSteps } = horizonOf(plan, dataset.trainSize);
   if (totalSteps > MAX_STEPS)
     throw badInput('input.epochs', `makes ${totalSteps} steps, of which a run has at most ${MAX_STEPS}`);
+}
+
+/**
+ * A batch norm over one value gives its shift whatever the image and no gradient; PyTorch refuses to train it too
+ * ("Expected more than 1 value per channel").
+ */
+function checkNorms(batchSize: number, images: number, model: Model): void {
+  const last = images % batchSize || batchSize;
+  if (last > 1) return;
+  const { nodes } = buildGraph(model.definition as unknown as NetworkDefinition);
+  const norm = nodes.find(({ kind, outputShape: [, ...area] }) => kind === 'batchNorm' && Math.max(...area) === 1);
+  if (!norm) return;
+  const batch = batchSize === 1 ? 'a batch' : `the last batch of an epoch (${images} images by ${batchSize})`;
+  throw badInput(
+    'input.batchSize',
+    `makes ${batch} one image, and ${model.name}'s ${norm.name} normalises over 1x1: it needs at least two values`,
+  );
 }
 
 /** By the networks' tensors; what another head may differ in, everything else may not. */

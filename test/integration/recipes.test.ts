@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
+import { CLASS_NAMES, SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 /** The recipes of docs/training.md through the API and a worker; what each computes is proved in test/unit and test/golden. */
@@ -73,7 +74,7 @@ it('a run that stops early succeeds, is complete, and says why', async () => {
       earlyStopping: { metric: 'TRAIN_LOSS', patience: 2, minDelta: 0.5 },
     }),
   );
-  expect(run).toMatchObject({ status: 'SUCCEEDED', progress: 1, etaSeconds: null });
+  expect(run).toMatchObject({ status: 'SUCCEEDED', progress: 1, step: 3 * 13, totalSteps: 50 * 13, etaSeconds: null });
   expect(run.history.map(({ epoch }: any) => epoch)).toEqual([1, 2, 3]);
   expect(messages(run)).toMatch(/stopped early: TRAIN_LOSS did not improve on epoch 1's \d\.\d{4} by more than 0.5 until epoch 3 of 50/);
 });
@@ -90,4 +91,29 @@ it.each([
   const { errors } = await platform.graphql(mutation, { input });
   expect(errors?.[0]).toMatchObject({ extensions: { code: 'BAD_USER_INPUT', field } });
   expect(errors![0]!.message).toContain(words);
+});
+
+it('a batch of one image is refused where a batch norm would have one value of it, also the last of an epoch', async () => {
+  const mutation = 'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }';
+  await ask(platform, 'mutation ($input: DefineModelInput!) { defineModel(input: $input) { id } }', {
+    input: {
+      name: 'deep',
+      architecture: {
+        block: 'BASIC', stem: { kind: 'CONV3X3', width: 4 },
+        stages: [1, 2, 2, 2].map((stride) => ({ blocks: 1, width: 4, stride })),
+      },
+      inputShape: { height: SIDE, width: SIDE, channels: 1 },
+      classNames: CLASS_NAMES,
+    },
+  }); // prettier-ignore
+  const said = async (model: string, batchSize: number) => {
+    const { data, errors } = await platform.graphql(mutation, { input: { model, dataset: 'shapes', batchSize } });
+    if (errors) return [errors[0]!.extensions.field, errors[0]!.message];
+    return ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { id } }', { id: data.startTraining.id }).then(() => 'accepted');
+  };
+  const rest = "makes %s one image, and deep's layer4.0.bn1 normalises over 1x1: it needs at least two values";
+  expect(await said('deep', 1)).toEqual(['input.batchSize', expect.stringContaining(rest.replace('%s', 'a batch'))]);
+  const last = 'the last batch of an epoch (203 images by 2)';
+  expect(await said('deep', 2)).toEqual(['input.batchSize', expect.stringContaining(rest.replace('%s', last))]);
+  expect([await said('deep', 3), await said('tiny', 1)]).toEqual(['accepted', 'accepted']);
 });

@@ -1,6 +1,7 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import type { Graph, TensorMap } from '../../src/domain/network/graph.js';
-import { initialTensors } from '../../src/domain/network/initialise.js';
+import { drawTensors } from '../../src/domain/network/initialise.js';
 import { transferTensors } from '../../src/domain/network/transfer.js';
 import type { TrainingPlan } from '../../src/domain/plan.js';
 import { decodeStateDict } from '../../src/formats/state-dict.js';
@@ -18,7 +19,12 @@ export async function loadInitialTensors(
   graph: Graph,
   tell: (message: string) => void,
 ): Promise<TensorMap> {
-  const drawn = initialTensors(graph, definition, seed);
+  const drawn: TensorMap = new Map();
+  for (const [name, values] of drawTensors(graph, definition, seed)) {
+    drawn.set(name, values);
+    // A worker whose heartbeat and lock wait for this would lose its run.
+    await turn();
+  }
   if (!initialWeights) return drawn;
   const given = decodeStateDict(await objects.get(initialWeights.sha256));
   const { tensors, taken, reinitialised } = transferTensors(graph, drawn, given);

@@ -8,17 +8,24 @@ import { graphTensors, type Graph, type TensorMap, type TensorSpec } from './gra
  * are 0.
  */
 export function initialTensors(graph: Graph, definition: NetworkDefinition, seed: number): TensorMap {
+  return new Map(drawTensors(graph, definition, seed));
+}
+
+/** The same one by one: of a large network all of them take seconds, which an event loop cannot spare at once. */
+export function* drawTensors(
+  graph: Graph,
+  definition: NetworkDefinition,
+  seed: number,
+): Generator<[name: string, values: Float32Array]> {
   const specs = graphTensors(graph);
   const weights = new Map(specs.filter(({ role }) => role === 'weight').map((spec) => [moduleOf(spec), spec]));
   const zeros = definition.zeroInitResidual ? residualEnds(graph, definition) : new Set<string>();
-  return new Map(
-    specs.map((spec, index) => {
-      const values = new Float32Array(elements(spec.shape));
-      const random = new CounterRandom(seed, STREAM.initialise, index);
-      if (!zeros.has(spec.name)) fill(values, spec, weights.get(moduleOf(spec)), random);
-      return [spec.name, values];
-    }),
-  );
+  for (const [index, spec] of specs.entries()) {
+    const values = new Float32Array(elements(spec.shape));
+    const random = new CounterRandom(seed, STREAM.initialise, index);
+    if (!zeros.has(spec.name)) fill(values, spec, weights.get(moduleOf(spec)), random);
+    yield [spec.name, values];
+  }
 }
 
 /** `weight`: the module's, which decides how wide its bias is drawn. */
