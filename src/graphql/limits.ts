@@ -6,6 +6,8 @@ import {
   isListType,
   isNonNullType,
   type DocumentNode,
+  type GraphQLField,
+  type GraphQLNamedType,
   type GraphQLOutputType,
   type GraphQLSchema,
   type OperationDefinitionNode,
@@ -18,8 +20,10 @@ import { MAX_STEP_POINTS } from '../runs/read-runs.js';
 import { DEFAULT_PAGE_SIZE } from './connection.js';
 import { argumentOf, pathTo } from './field-path.js';
 
-/** Fields that one operation may ask for, a list counting once for each of its items. */
+/** Fields that one operation may ask for, those of an item counting once for each item that its list is asked for. */
 export const MAX_COMPLEXITY = 20_000;
+/** What a list counts as where nobody says how many: leading back to itself, it is beyond the limit the third time. */
+const ITEMS_OF_UNSIZED_LIST = 40;
 export const MAX_DEPTH = 15;
 /** Of a document: enough for 10,000 class names written out. Some rules of validation take time by its square. */
 export const MAX_TOKENS = 15_000;
@@ -136,22 +140,28 @@ function measure(
 }
 
 /** One for the field and, for each item that it may give, what is asked of an item. */
-const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
+const estimate: ComplexityEstimator = ({ type, field, args, childComplexity }) => {
   if (field.name.startsWith('__')) return 0;
-  const isConnection = getNamedType(field.type).toString().endsWith('Connection');
-  const items = isConnection ? pageSize(args) : isList(field.type) ? listSize(args) : 1;
   // A size below 0 is refused by its field, and takes nothing off the others.
-  return 1 + Math.max(0, items) * childComplexity;
+  return 1 + Math.max(0, itemsOf(type, field, args)) * childComplexity;
 };
+
+/** A page's `nodes` and `edges` are what its connection has counted already. */
+function itemsOf(type: GraphQLNamedType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>): number {
+  if (isConnection(getNamedType(field.type))) return pageSize(args);
+  return isList(field.type) && !isConnection(type) ? listSize(args) : 1;
+}
+
+const isConnection = ({ name }: GraphQLNamedType) => name.endsWith('Connection');
 
 function pageSize({ first, last }: Record<string, unknown>): number {
   return Number(first ?? last ?? DEFAULT_PAGE_SIZE);
 }
 
-/** A list that is asked for more points than there may be gives none, but says so. */
-function listSize({ first, maxPoints }: Record<string, unknown>): number {
-  if (typeof maxPoints === 'number') return maxPoints > MAX_STEP_POINTS ? 0 : maxPoints;
-  return typeof first === 'number' ? first : 1;
+/** No list gives more than a curve has points: one that is asked for more gives none, but says so. */
+function listSize({ first, last, maxPoints }: Record<string, unknown>): number {
+  const size = Number(maxPoints ?? first ?? last ?? ITEMS_OF_UNSIZED_LIST);
+  return size > MAX_STEP_POINTS ? 0 : size;
 }
 
 function isList(type: GraphQLOutputType): boolean {

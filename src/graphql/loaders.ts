@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { notFound } from '../errors.js';
+import { ResidualError, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { Artifact, EpochMetric, Prisma } from '../infra/prisma/client.js';
 
@@ -9,6 +9,9 @@ export type Loaders = ReturnType<typeof createLoaders>;
 export type NamedArtifact = Artifact & {
   readonly version: { readonly version: number; readonly model: { readonly name: string } };
 };
+
+/** Of one batch. A query does not show how many a sweep has, up to a thousand, and each of them leads back to all. */
+const MAX_SWEEP_RUNS = 20_000;
 
 /**
  * Rows that join two folders, read in batches: a list of n runs asks for its models once. Nothing is remembered, since
@@ -62,6 +65,16 @@ export function createLoaders(database: Database) {
       (ids) => database.epochMetric.findMany({ where: { runId: { in: ids } }, orderBy: { epoch: 'asc' } }),
       (row) => row.runId,
     ),
+    runsOfSweep: listByKey(
+      (ids) =>
+        database.trainingRun.findMany({
+          where: { sweepId: { in: ids } },
+          orderBy: { trial: 'asc' },
+          take: MAX_SWEEP_RUNS + 1,
+        }),
+      (row) => row.sweepId,
+      MAX_SWEEP_RUNS,
+    ),
     recentHistory: loader((keys: readonly Recent[]) => readRecent(database, keys)),
   };
 }
@@ -105,13 +118,23 @@ function parentByKey<T extends { readonly id: string }>(read: (keys: string[]) =
   return loader<T>(async (keys) => (await loadRow.loadMany(keys)).map((row) => row ?? missing()));
 }
 
-function listByKey<T>(read: (keys: string[]) => PromiseLike<T[]>, keyOf: Key<T>): DataLoader<string, T[]> {
+/** @param most rows of all lists of a batch together, one that is asked for twice counting twice */
+function listByKey<T>(
+  read: (keys: string[]) => PromiseLike<T[]>,
+  keyOf: Key<T>,
+  most = Infinity,
+): DataLoader<string, T[]> {
   return loader(async (keys) => {
     const rows = new Map<string | null, T[]>(keys.map((key) => [key, []]));
     for (const row of await read(unique(keys))) rows.get(keyOf(row))?.push(row);
-    return keys.map((key) => rows.get(key) ?? []);
+    const lists = keys.map((key) => rows.get(key) ?? []);
+    if (lists.reduce((sum, { length }) => sum + length, 0) > most) throw tooMany(most);
+    return lists;
   });
 }
+
+const tooMany = (most: number) =>
+  new ResidualError('QUERY_TOO_COMPLEX', `the query asks for more than ${most} rows of one kind at once`, 'query');
 
 function loader<T, K = string>(load: (keys: readonly K[]) => Promise<(T | Error)[]>): DataLoader<K, T> {
   return new DataLoader(load, { cache: false });

@@ -1,6 +1,6 @@
 import { notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
-import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import { idBeyond, readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { Model } from '../infra/prisma/client.js';
 
 export function findModel({ database }: { database: Database }, name: string): Promise<Model | null> {
@@ -14,7 +14,10 @@ export async function requireModel(deps: { readonly database: Database }, name: 
   return model;
 }
 
-/** The newest first; `search` is a part of the name or of the description, in any case. */
+/**
+ * The newest first; `search` is a part of the name or of the description, in any case.
+ * @throws BAD_USER_INPUT for a cursor of another kind
+ */
 export function listModels(
   { database }: { database: Database },
   { search, ...page }: PageArguments & { readonly search?: string | null | undefined },
@@ -25,7 +28,8 @@ export function listModels(
   const where = search == null ? {} : { OR: [{ name: contains }, { description: contains }] };
   return readPage(
     page,
-    (window) => database.model.findMany({ where, orderBy: { id: 'desc' }, ...window }),
+    ({ take, place }) =>
+      database.model.findMany({ where: { ...where, ...idBeyond(place) }, orderBy: { id: 'desc' }, take }),
     () => database.model.count({ where }),
   );
 }

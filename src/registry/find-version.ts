@@ -1,6 +1,6 @@
 import { parseVersion } from '../domain/reference.js';
 import type { Database } from '../infra/database.js';
-import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import { beyond, readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { ModelVersion } from '../infra/prisma/client.js';
 import { whereSelected } from './select-version.js';
 
@@ -29,16 +29,24 @@ export async function findExisting(
   return new Set(rows.map(({ id }) => id));
 }
 
-/** A model's versions, newest first. */
+const PLACE = /^VERSION:(\d{1,9})$/;
+
+/** A model's versions, newest first. @throws BAD_USER_INPUT for a cursor of another list */
 export async function listVersions(
   { database }: { database: Database },
   modelId: string,
   page: PageArguments,
 ): Promise<Page<ModelVersion>> {
   const where = { modelId };
-  return readPage(
+  const found = await readPage(
     page,
-    (window) => database.modelVersion.findMany({ where, orderBy: { version: 'desc' }, ...window }),
+    ({ take, place }) =>
+      database.modelVersion.findMany({
+        where: { ...where, ...(place && { version: beyond(place, 'desc', PLACE, Number) }) },
+        orderBy: { version: 'desc' },
+        take,
+      }),
     () => database.modelVersion.count({ where }),
   );
+  return { ...found, placeOf: ({ version }) => `VERSION:${version}` };
 }

@@ -1,9 +1,8 @@
 import { integer } from '../domain/field-checks.js';
-import { badInput } from '../errors.js';
 import type { RunStatus } from '../domain/run-state.js';
 import type { Database } from '../infra/database.js';
-import { readPage, type Page, type PageArguments } from '../infra/page.js';
-import type { EpochMetric, LogLine, StepMetric, TrainingRun } from '../infra/prisma/client.js';
+import { beyond, readPage, type Page, type PageArguments } from '../infra/page.js';
+import type { LogLine, StepMetric, TrainingRun } from '../infra/prisma/client.js';
 import { NEWEST_FIRST, orderRuns, placeOf, runsBeyond, type RunOrder } from './order-runs.js';
 
 interface Deps {
@@ -33,12 +32,11 @@ export async function listRuns(
     ...(status != null && { status: { in: [...status] } }),
     ...(tag != null && { tags: { has: tag } }),
   };
-  const beyond = (place: string) => runsBeyond(place, order, page.last === undefined ? 'after' : 'before');
   const found = await readPage(
     page,
-    ({ take, cursor }) =>
+    ({ take, place }) =>
       database.trainingRun.findMany({
-        where: { AND: [where, cursor ? beyond(cursor.id) : {}] },
+        where: { AND: [where, place ? runsBeyond(place.holds, order, place.side) : {}] },
         orderBy: orderRuns(order),
         take,
       }),
@@ -66,46 +64,43 @@ export async function queuePosition(
   return ahead + 1;
 }
 
-export function readHistory({ database }: Deps, runId: string): Promise<EpochMetric[]> {
-  return database.epochMetric.findMany({ where: { runId }, orderBy: { epoch: 'asc' } });
-}
-
 /** @throws BAD_USER_INPUT */
 export const checkLast = (last: number): number => integer('last', last, 1, MAX_RECENT_EPOCHS);
 
 const MAX_RECENT_EPOCHS = 10_000;
 export const MAX_STEP_POINTS = 10_000;
 
-/** At most `maxPoints` steps, evenly spread, the last one among them. @throws BAD_USER_INPUT */
+/**
+ * At most `maxPoints` steps, evenly spread, the last one among them: of as many equal stretches each one's last step.
+ * Steps count from 1 without a gap, so these are looked up, whatever the length of the run.
+ * @throws BAD_USER_INPUT
+ */
 export async function readSteps({ database }: Deps, runId: string, maxPoints: number): Promise<StepMetric[]> {
   integer('maxPoints', maxPoints, 1, MAX_STEP_POINTS);
   return database.$queryRaw<StepMetric[]>`
-    WITH numbered AS (
-      SELECT *, row_number() OVER (ORDER BY step) AS place, count(*) OVER () AS total
+    WITH run AS (
+      SELECT max(step)::bigint AS steps, least(max(step), ${maxPoints}::bigint) AS points
       FROM "StepMetric" WHERE "runId" = ${runId}
     )
-    SELECT "runId", step, epoch, loss, accuracy, "learningRate", "imagesPerSecond" FROM numbered
-    -- Of each of the maxPoints equal stretches its last step.
-    WHERE place * ${maxPoints}::bigint / total > (place - 1) * ${maxPoints}::bigint / total
+    SELECT * FROM "StepMetric" WHERE "runId" = ${runId} AND step = ANY(ARRAY(
+      -- The last step of stretch k: its end, rounded up.
+      SELECT ((k * steps + points - 1) / points)::int FROM run, generate_series(1, points) AS k
+    ))
     ORDER BY step`;
 }
 
-/** In the order they were written. */
+const LINE_ID = /^(\d{1,18})$/;
+
+/** In the order they were written. @throws BAD_USER_INPUT for a cursor of another list */
 export function readLogs({ database }: Deps, runId: string, page: PageArguments): Promise<Page<LogLine>> {
   return readPage(
     page,
-    ({ cursor, ...window }) =>
+    ({ take, place }) =>
       database.logLine.findMany({
-        where: { runId },
+        where: { runId, ...(place && { id: beyond(place, 'asc', LINE_ID, BigInt) }) },
         orderBy: { id: 'asc' },
-        ...window,
-        ...(cursor && { cursor: { id: lineId(cursor.id) } }),
+        take,
       }),
     () => database.logLine.count({ where: { runId } }),
   );
-}
-
-function lineId(cursor: string): bigint {
-  if (!/^\d{1,18}$/.test(cursor)) throw badInput('after', 'is not a cursor of this list');
-  return BigInt(cursor);
 }

@@ -1,6 +1,6 @@
 import { isLargerBetter } from '../domain/search.js';
 import type { Database } from '../infra/database.js';
-import { readPage, type Page, type PageArguments } from '../infra/page.js';
+import { idBeyond, readPage, type Page, type PageArguments } from '../infra/page.js';
 import type { Sweep, TrainingRun } from '../infra/prisma/client.js';
 import { configOf, readTrials, type Trial } from './read-trials.js';
 
@@ -12,18 +12,13 @@ export function findSweep({ database }: Deps, id: string): Promise<Sweep | null>
   return database.sweep.findUnique({ where: { id } });
 }
 
-/** The newest first. */
+/** The newest first. @throws BAD_USER_INPUT for a cursor of another kind */
 export function listSweeps({ database }: Deps, page: PageArguments): Promise<Page<Sweep>> {
   return readPage(
     page,
-    (window) => database.sweep.findMany({ orderBy: { id: 'desc' }, ...window }),
+    ({ take, place }) => database.sweep.findMany({ where: idBeyond(place), orderBy: { id: 'desc' }, take }),
     () => database.sweep.count(),
   );
-}
-
-/** In the order of the trials. */
-export function readRuns({ database }: Deps, sweep: Sweep): Promise<TrainingRun[]> {
-  return database.trainingRun.findMany({ where: { sweepId: sweep.id }, orderBy: { trial: 'asc' } });
 }
 
 /**

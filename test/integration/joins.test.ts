@@ -114,6 +114,28 @@ test("a run's log goes on behind its cursor", async () => {
   expect(second.nodes).toEqual([{ message: 'third' }]);
 });
 
+/** The id of one that is over, with so many trials. */
+async function sweepOf(trials: number): Promise<string> {
+  const model = await defineSmallModel(database, freshName('m-'));
+  const dataset = await createDatasetRow(database, { name: freshName('d-') });
+  const { id } = await database.sweep.create({ data: { name: 's', status: 'SUCCEEDED', config: {}, trials } });
+  const run = { modelId: model.id, datasetId: dataset.id, status: 'SUCCEEDED', config: {}, plan: {}, totalSteps: 1 } as const;
+  const data = Array.from({ length: trials }, (_, index) => ({ ...run, sweepId: id, trial: index + 1 }));
+  await database.trainingRun.createMany({ data });
+  return id;
+}
+
+test("a sweep's runs lead back to all of them, and where that is too many they are refused", async () => {
+  const around = 'query ($id: ID!) { sweep(id: $id) { runs { trial sweep { runs { trial } } } } }';
+  const few = await platform.graphql(around, { id: await sweepOf(3) });
+  const runs = [1, 2, 3].map((trial) => ({ trial }));
+  expect(few.data.sweep.runs).toEqual(runs.map((run) => ({ ...run, sweep: { runs } })));
+  const many = await platform.graphql(around, { id: await sweepOf(150) });
+  expect(many.errors?.[0]?.extensions.code).toBe('QUERY_TOO_COMPLEX');
+  expect(many.data.sweep.runs).toHaveLength(150);
+  expect(many.data.sweep.runs.at(-1)).toEqual({ trial: 150, sweep: null });
+});
+
 test('an artifact is downloaded by its URL, without a key, and is what its hash says', async () => {
   const { run, sha256 } = await finishedRun();
   const { data } = await platform.graphql(RUN, { id: run.id });
@@ -168,10 +190,8 @@ test('a prediction tells the version, which is cached from then on, until its mo
   expect(await stats()).toEqual({ cachedModels: [] });
 });
 
-test('a list of runs asks for its joins once each, not once a run', async () => {
-  const { model, dataset, run } = await finishedRun();
-  const data = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 1 };
-  const others = await database.trainingRun.createManyAndReturn({ data: Array.from({ length: 19 }, () => data) });
+/** `asked`: the table of each query. */
+function countingLoaders() {
   const asked: string[] = [];
   const counting = database.$extends({
     query: {
@@ -181,7 +201,14 @@ test('a list of runs asks for its joins once each, not once a run', async () => 
       },
     },
   });
-  const loaders = createLoaders(counting as unknown as Database);
+  return { loaders: createLoaders(counting as unknown as Database), asked };
+}
+
+test('a list of runs asks for its joins once each, not once a run', async () => {
+  const { model, dataset, run } = await finishedRun();
+  const data = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 1 };
+  const others = await database.trainingRun.createManyAndReturn({ data: Array.from({ length: 19 }, () => data) });
+  const { loaders, asked } = countingLoaders();
   const joined = await Promise.all(
     [run, ...others].map(async ({ id, modelId, datasetId }) => ({
       model: (await loaders.model.load(modelId))?.id,
@@ -193,4 +220,12 @@ test('a list of runs asks for its joins once each, not once a run', async () => 
   expect(joined[0]).toEqual({ model: model.id, dataset: dataset.id, version: 2, epochs: 2 });
   expect(joined[19]).toEqual({ model: model.id, dataset: dataset.id, version: undefined, epochs: 0 });
   expect(asked.toSorted()).toEqual(['Dataset', 'EpochMetric', 'Model', 'ModelVersion']);
+});
+
+test("a sweep's runs are read once, however many ask for them at once", async () => {
+  const id = await sweepOf(3);
+  const { loaders, asked } = countingLoaders();
+  const lists = await Promise.all([1, 2, 3].map(() => loaders.runsOfSweep.load(id)));
+  for (const runs of lists) expect(runs.map(({ trial }) => trial)).toEqual([1, 2, 3]);
+  expect(asked).toEqual(['TrainingRun']);
 });

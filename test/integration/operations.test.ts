@@ -67,10 +67,18 @@ describe('a process whose stores are there', () => {
   });
 
   const nested = (levels: number): string => (levels === 0 ? 'id' : `model { runs { nodes { ${nested(levels - 1)} } } }`);
+  const within = (fields: string, times: number, innermost: string) =>
+    `${fields.repeat(times)} ${innermost} ${'}'.repeat(times * (fields.split('{').length - 1))}`;
   test.each([
     ['too deep', `{ run(id: "none") { ${nested(5)} } }`],
     ['too wide', '{ models(first: 100) { nodes { runs(first: 100) { nodes { id number status } } } } }'],
     ['too wide by its aliases', `{ ${Array.from({ length: 300 }, (_, n) => `a${n}: models(first: 100) { nodes { id } }`).join(' ')} }`],
+    ['too wide by the epochs of its runs',
+      '{ runs(first: 100) { nodes { history { epoch trainLoss trainAccuracy validationLoss seconds } } } }'],
+    ['too wide by the last epochs of its runs', '{ runs(first: 100) { nodes { history(last: 200) { epoch } } } }'],
+    ['too wide by a sweep that leads to itself', `{ sweep(id: "none") { ${within('runs { sweep {', 6, 'runs { id }')} } }`],
+    ['too wide by aliases that lead to themselves',
+      `{ model(name: "none") { ${within('aliases { version { model {', 3, 'aliases { name }')} } }`],
     ['too wide by the points of its curves', '{ runs(first: 10) { nodes { steps(maxPoints: 2500) { step } } } }'],
     ['too wide, whatever is asked for less than nothing beside it',
       `{ models(first: -100000) { nodes { id } } runs(first: 100) { nodes { steps { step loss } } } }`],
@@ -103,13 +111,15 @@ describe('a process whose stores are there', () => {
     }
   });
 
-  test('answers the whole introspection, a full page with its joins, and a page of curves', async () => {
+  test('answers the whole introspection, a full page with its joins, and pages of curves and of histories', async () => {
     expect((await platform.graphql(getIntrospectionQuery())).errors).toBeUndefined();
     const joins = `{ runs(first: 100) { nodes {
       id model { name } dataset { name } version { version artifacts { kind downloadUrl } } } } }`;
     expect((await platform.graphql(joins)).errors).toBeUndefined();
     const curves = '{ runs(first: 19) { nodes { steps(maxPoints: 1000) { step } } } }';
     expect((await platform.graphql(curves)).errors).toBeUndefined();
+    const histories = '{ runs(first: 100) { nodes { history(last: 20) { epoch trainLoss validationLoss seconds } } } }';
+    expect((await platform.graphql(histories)).errors).toBeUndefined();
   });
 
   test('logs one line for each failed operation, with the key and no secret, and none for the others', async () => {

@@ -300,7 +300,7 @@ describe("a model's versions", () => {
     for (const seed of [2, 3]) await publishRandomVersion({ database, objects }, model, seed);
     const first = await listVersions({ database }, model.id, { first: 2 });
     expect([first.items.map(({ version }) => version), first.hasNextPage, first.totalCount]).toEqual([[3, 2], true, 3]);
-    const second = await listVersions({ database }, model.id, { first: 2, after: first.items[1]!.id });
+    const second = await listVersions({ database }, model.id, { first: 2, after: first.placeOf!(first.items[1]!) });
     expect([second.items.map(({ version }) => version), second.hasNextPage]).toEqual([[1], false]);
     expect((await findVersion({ database }, model.id, '2'))?.version).toBe(2);
     expect((await findVersion({ database }, model.id, 'latest'))?.version).toBe(3);

@@ -74,7 +74,8 @@ export class EarlyStoppingInput {
 @InputType()
 export class StartTrainingInput {
   @Field(() => String, { description: 'Its name.' }) model!: string;
-  @Field(() => String, { description: 'name or name@version; a bare name is its latest version.' }) dataset!: string;
+  @Field(() => String, { description: 'name or name@version; a bare name is its latest READY version.' })
+  dataset!: string;
   @Field(() => Int, { defaultValue: 10 }) epochs!: number;
   @Field(() => Int, { defaultValue: 128 }) batchSize!: number;
   @Field(() => OptimizerInput, { nullable: true, description: "Left out: the preset's recipe, or the defaults." })

@@ -3,7 +3,7 @@ import type { Metric } from '../../domain/plan.js';
 import type { SearchAlgorithm } from '../../domain/search.js';
 import type { Sweep, TrainingRun } from '../../infra/prisma/client.js';
 import { cancelSweep } from '../../sweeps/cancel-sweep.js';
-import { bestRun, findSweep, listSweeps, readRuns } from '../../sweeps/read-sweeps.js';
+import { bestRun, findSweep, listSweeps } from '../../sweeps/read-sweeps.js';
 import { configOf } from '../../sweeps/read-trials.js';
 import { startSweep } from '../../sweeps/start-sweep.js';
 import { Requires } from '../access/authorise.js';
@@ -50,8 +50,8 @@ export class SweepResolver {
   }
 
   @FieldResolver(() => [TrainingRunType], { description: 'In the order of the trials.' })
-  runs(@Root() sweep: Sweep, @Ctx() { services }: Context) {
-    return readRuns(services, sweep);
+  runs(@Root() { id }: Sweep, @Ctx() { loaders }: Context) {
+    return loaders.runsOfSweep.load(id);
   }
 
   @FieldResolver(() => TrainingRunType, {
