@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
   readSafetensorsIndex,
@@ -59,7 +59,7 @@ export async function openDataset(
 async function fetchCopy(objects: ObjectStore, sha256: string, file: string): Promise<SafetensorsIndex> {
   const there = await readWhole(file);
   if (there) return there;
-  await rm(file, { force: true });
+  // Not removed first: by now it may be another process's, and whole. The download takes its place at once.
   await objects.getToFile(sha256, file);
   const fetched = await readWhole(file);
   if (!fetched) throw new CorruptObjectError(`object ${sha256} is no decoded data set`);

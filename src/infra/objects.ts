@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Client } from 'minio';
 import type { ObjectsConfig } from '../config.js';
 import { unavailable } from '../errors.js';
@@ -30,6 +31,7 @@ type Announce = (object: StoredObject) => Promise<void>;
 const PART_BYTES = 16 * 1024 ** 2;
 const MAX_PARTS = 10_000;
 const CHECK_TIMEOUT_MS = 2_000;
+const ABANDONED_MS = 24 * 3_600_000;
 
 export const createObjectStore = (config: ObjectsConfig) => new ObjectStore(config);
 
@@ -74,7 +76,7 @@ export class ObjectStore {
    */
   async putBytes(bytes: Uint8Array, before?: Announce): Promise<StoredObject> {
     const content = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const object = { sha256: createHash('sha256').update(content).digest('hex'), bytes: content.length };
+    const object = { sha256: await hashBytes(content), bytes: content.length };
     await before?.(object);
     await this.store(object, async (position, length) => content.subarray(position, position + length));
     return object;
@@ -111,6 +113,7 @@ export class ObjectStore {
    */
   async getToFile(sha256: string, file: string): Promise<void> {
     await mkdir(path.dirname(file), { recursive: true });
+    await removeAbandonedParts(path.dirname(file));
     const part = `${file}.${randomUUID()}.part`;
     try {
       await pipeline(this.verified(sha256), createWriteStream(part, { flags: 'wx' }));
@@ -232,6 +235,26 @@ export class ObjectStore {
 /** Up to `length` bytes from `position` on; fewer only at the end. */
 type ReadAt = (position: number, length: number) => Promise<Buffer>;
 type UploadPart = Parameters<Client['uploadPart']>[0];
+
+/** Downloads whose process was killed leave their part; one that goes on is written to all the time. */
+async function removeAbandonedParts(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!/\.[0-9a-f-]{36}\.part$/.test(name)) continue;
+    const part = path.join(folder, name);
+    const found = await stat(part).catch(() => null);
+    if (found && Date.now() - found.mtimeMs > ABANDONED_MS) await rm(part, { force: true });
+  }
+}
+
+/** Part by part: gigabytes at once would keep a worker's event loop from its heartbeat for seconds. */
+async function hashBytes(content: Buffer): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < content.length; at += PART_BYTES) {
+    if (at > 0) await turn();
+    hash.update(content.subarray(at, at + PART_BYTES));
+  }
+  return hash.digest('hex');
+}
 
 /** Two letters first: some servers keep a folder for each prefix. */
 const keyOf = (sha256: string) => `sha256/${sha256.slice(0, 2)}/${sha256}`;

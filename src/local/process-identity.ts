@@ -21,15 +21,24 @@ function identify(pid: number): Identity | null {
   }
 }
 
-/** Writes down that process `pid` owns what `file` stands for; with `flag: 'wx'` only if nobody did before (EEXIST). */
-export function recordOwner(file: string, pid: number, flag: 'w' | 'wx' = 'w'): void {
-  writeFileSync(file, JSON.stringify(identify(pid)), { flag, mode: 0o600 });
+/** Writes down that process `pid` owns what `file` stands for. */
+export function recordOwner(file: string, pid: number): void {
+  writeFileSync(file, JSON.stringify(identify(pid)), { mode: 0o600 });
 }
 
 /** @returns the pid written in `file` if that very process still runs, else null */
 export function livingOwner(file: string): number | null {
   try {
-    const owner = JSON.parse(readFileSync(file, 'utf8')) as Identity | null;
+    return livingOwnerIn(readFileSync(file, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** As `livingOwner`, of what was read in such a file. */
+export function livingOwnerIn(text: string): number | null {
+  try {
+    const owner = JSON.parse(text) as Identity | null;
     if (owner === null) return null;
     return identify(owner.pid)?.startedAtTicks === owner.startedAtTicks ? owner.pid : null;
   } catch {

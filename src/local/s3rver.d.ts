@@ -1,14 +1,17 @@
 /** The part of @20minutes/s3rver 4 that `object-server.ts` uses; the package has no types. */
 declare module '@20minutes/s3rver' {
-  interface Context {
+  export interface Context {
     method: string;
     headers: Record<string, string | undefined>;
     query: Record<string, string | undefined>;
+    /** Of the path, once the router has read it. */
+    params: { bucket: string };
     status: number;
     type: string;
     body: string;
     set(headers: Record<string, string>): void;
   }
+  export type Next = () => Promise<void>;
   export default class S3rver {
     constructor(options: {
       port: number;
@@ -17,7 +20,7 @@ declare module '@20minutes/s3rver' {
       silent: boolean;
       resetOnClose: boolean;
     });
-    readonly middleware: ((context: Context, next: () => Promise<void>) => Promise<void>)[];
+    readonly middleware: ((context: Context, next: Next) => Promise<void>)[];
     run(): Promise<{ port: number }>;
     close(): Promise<void>;
   }

@@ -1,5 +1,8 @@
-import { readdir, truncate } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { link, open, readdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { completeDataset } from '../../src/datasets/complete-dataset.js';
 import { createDataset } from '../../src/datasets/create-dataset.js';
@@ -278,4 +281,41 @@ it('a local copy that is not whole is fetched again, a damaged object is refused
   again.close();
   expect(await readdir(path.dirname(copy))).not.toContainEqual(expect.stringMatching(/\.part$/));
   await expect(openDataset(room, { sha256: 'f'.repeat(64) })).rejects.toThrow(CorruptObjectError);
+});
+
+it('a copy that another process puts in place while ours has just found none stays', async () => {
+  const { sha256 } = await validated(room, newFiles(), { format: 'IDX' });
+  (await openDataset(room, { sha256: sha256! })).close();
+  const copy = path.join(room.dataDir, 'datasets', `${sha256}.safetensors`);
+  const [theirs, gate] = [path.join(room.dataDir, 'theirs'), path.join(room.dataDir, 'gate')];
+  await rename(copy, theirs);
+  // Whoever opens a pipe waits until somebody writes: ours is stopped between its look and its download.
+  execFileSync('mkfifo', [gate]);
+  await link(gate, copy);
+  const away = { ...room, objects: createObjectStore({ ...room.bucket, endpoint: 'http://127.0.0.1:9' }) };
+  const ours = openDataset(away, { sha256: sha256! }).catch((error: unknown) => error);
+  await sleep(300);
+  await rename(theirs, copy);
+  const opened = await open(gate, 'r+');
+  expect(await ours).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  await opened.close();
+  const again = await openDataset(away, { sha256: sha256! });
+  expect(again.size('TEST')).toBe(3);
+  again.close();
+});
+
+it('what a killed download has left goes with the first download a day later, and one under way stays', async () => {
+  const { sha256 } = await validated(room, newFiles(), { format: 'IDX' });
+  const folder = path.join(room.dataDir, 'datasets');
+  const part = async (ageHours: number) => {
+    const file = path.join(folder, `${sha256}.safetensors.${randomUUID()}.part`);
+    await writeFile(file, 'half');
+    const writtenAt = new Date(Date.now() - ageHours * 3_600_000);
+    await utimes(file, writtenAt, writtenAt);
+    return file;
+  };
+  const [, running] = [await part(25), await part(23)];
+  (await openDataset(room, { sha256: sha256! })).close();
+  expect((await readdir(folder)).filter((name) => name.endsWith('.part'))).toEqual([path.basename(running)]);
+  await rm(running);
 });
