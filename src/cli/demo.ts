@@ -2,11 +2,12 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectApi, type ApiClient } from './client.js';
 import { findDatasetFolder } from './dataset-folder.js';
+import { showUntilOver } from './follow-run.js';
 import { inForeground } from './foreground.js';
 import { findDataset, readSamples, uploadDataset, type Dataset } from './operations/datasets.js';
 import { findModel, provideModel, setAlias } from './operations/models.js';
 import { predict } from './operations/predictions.js';
-import { findUnfinishedRun, readRun, startTraining, watchRun, type Run } from './operations/runs.js';
+import { findUnfinishedRun, startTraining, type Run } from './operations/runs.js';
 import { classTable, table } from './tables.js';
 import { displayProgress, duration } from './training-progress.js';
 
@@ -95,11 +96,10 @@ function start(api: ApiClient, input: Record<string, unknown>): Promise<string> 
 async function follow(api: ApiClient, id: string): Promise<Run> {
   const display = displayProgress(EPOCHS, process.stdout);
   try {
-    for await (const run of watchRun(api, id)) display.show(run);
+    return await showUntilOver(api, id, display);
   } finally {
     display.close();
   }
-  return readRun(api, id);
 }
 
 /** @returns what to predict with: a reference that stays while versions come */

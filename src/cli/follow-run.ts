@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Unreachable, type ApiClient } from './client.js';
+import { ApiError, Unreachable, type ApiClient } from './client.js';
 import { readRun, watchRun, type Run } from './operations/runs.js';
 import type { Session } from './session.js';
 import { classTable, four } from './tables.js';
@@ -27,16 +27,14 @@ export class RunNotSucceeded extends Error {
  * @throws Interrupted, RunNotSucceeded
  */
 export async function followRun(session: Session, id: string, options: { plot?: string }): Promise<void> {
-  await untilOver(session, id);
-  const run = await readRun(session.api, id);
+  const run = await unlessInterrupted(id, (signal) => untilOver(session, id, signal));
   if (options.plot !== undefined) await plotRun(session, run, options.plot);
   session.result(run, describeEnd(run));
   if (run.status !== 'SUCCEEDED') throw new RunNotSucceeded(run);
 }
 
-async function untilOver({ api, note }: Session, id: string): Promise<void> {
-  const { config } = await readRun(api, id);
-  const display = displayProgress(config.epochs, process.stderr);
+/** @throws Interrupted on Ctrl-C, which aborts the signal of `work` */
+async function unlessInterrupted<T>(id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const leaving = new AbortController();
   let interrupt: () => void = () => undefined;
   const interrupted = new Promise<never>((_, reject) => {
@@ -44,14 +42,24 @@ async function untilOver({ api, note }: Session, id: string): Promise<void> {
     process.on('SIGINT', interrupt);
   });
   try {
-    await Promise.race([show(api, id, display, leaving.signal), interrupted]);
+    return await Promise.race([work(leaving.signal), interrupted]);
+  } finally {
+    process.off('SIGINT', interrupt);
+    leaving.abort();
+  }
+}
+
+async function untilOver({ api, note }: Session, id: string, signal: AbortSignal): Promise<Run> {
+  const { config } = await patiently(() => readRun(api, id), signal);
+  const display = displayProgress(config.epochs, process.stderr);
+  signal.addEventListener('abort', display.close);
+  try {
+    return await showUntilOver(api, id, display, signal);
   } catch (error) {
     display.close();
     if (error instanceof Unreachable) note(`The run is the server's: "npx residual watch ${id}" comes back to it.`);
     throw error;
   } finally {
-    process.off('SIGINT', interrupt);
-    leaving.abort();
     display.close();
   }
 }
@@ -59,12 +67,37 @@ async function untilOver({ api, note }: Session, id: string): Promise<void> {
 const ENDS = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
 const AGAIN_AFTER_MS = 1_000;
 
-/** A server that is stopped ends the subscription; the next one goes on with it. */
-async function show(api: ApiClient, id: string, display: ProgressDisplay, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    for await (const run of watchRun(api, id)) {
-      display.show(run);
-      if (ENDS.includes(run.status)) return;
+/**
+ * Shows the run until it is over, however often its server is stopped or loses its database meanwhile.
+ * @returns it as it ended
+ * @throws ApiError, Unreachable
+ */
+export async function showUntilOver(
+  api: ApiClient,
+  id: string,
+  display: ProgressDisplay,
+  signal?: AbortSignal,
+): Promise<Run> {
+  while (!(await patiently(() => show(api, id, display), signal))) await sleep(AGAIN_AFTER_MS, undefined, { signal });
+  return patiently(() => readRun(api, id), signal);
+}
+
+/** @returns whether the run is over: a server that is stopped ends the subscription as well */
+async function show(api: ApiClient, id: string, display: ProgressDisplay): Promise<boolean> {
+  for await (const run of watchRun(api, id)) {
+    display.show(run);
+    if (ENDS.includes(run.status)) return true;
+  }
+  return false;
+}
+
+/** Asks again while the server lacks its database: the run is none the worse for it. */
+async function patiently<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === 'SERVICE_UNAVAILABLE')) throw error;
     }
     await sleep(AGAIN_AFTER_MS, undefined, { signal });
   }

@@ -4,8 +4,8 @@ import { SingleBar } from 'cli-progress';
 export interface RunProgress {
   readonly status: string;
   readonly epoch: number;
-  readonly step: number;
-  readonly totalSteps: number;
+  /** 0 to 1, which it is too where it stopped early. */
+  readonly progress: number;
   readonly etaSeconds: number | null;
   readonly steps: readonly { readonly loss: number; readonly accuracy: number; readonly imagesPerSecond: number }[];
 }
@@ -17,7 +17,7 @@ export interface ProgressDisplay {
 
 const LINE_EVERY_MS = 5_000;
 
-/** A bar that moves on a terminal, else a line every five seconds. */
+/** A bar that moves on a terminal, else a line every five seconds and whenever the status is another. */
 export function displayProgress(epochs: number, output: NodeJS.WriteStream): ProgressDisplay {
   return output.isTTY ? bar(epochs, output) : lines(epochs, output);
 }
@@ -29,8 +29,8 @@ function bar(epochs: number, stream: NodeJS.WriteStream): ProgressDisplay {
   return {
     show(run) {
       const payload = { words: words(run, epochs) };
-      if (started) single.update(run.step, payload);
-      else single.start(run.totalSteps, run.step, payload);
+      if (started) single.update(run.progress, payload);
+      else single.start(1, run.progress, payload);
       started = true;
     },
     close: () => single.stop(),
@@ -38,14 +38,14 @@ function bar(epochs: number, stream: NodeJS.WriteStream): ProgressDisplay {
 }
 
 function lines(epochs: number, output: NodeJS.WriteStream): ProgressDisplay {
-  let lastAt = -Infinity;
+  let last = { at: -Infinity, status: '' };
   return {
     show(run) {
+      const { status, progress } = run;
       const now = performance.now();
-      if (now - lastAt < LINE_EVERY_MS && run.status === 'RUNNING') return;
-      lastAt = now;
-      const percentage = Math.floor((100 * run.step) / run.totalSteps);
-      output.write(`  ${`${percentage}%`.padStart(4)} | ${words(run, epochs)}\n`);
+      if (now - last.at < LINE_EVERY_MS && status === last.status) return;
+      last = { at: now, status };
+      output.write(`  ${`${Math.floor(100 * progress)}%`.padStart(4)} | ${words(run, epochs)}\n`);
     },
     close: () => undefined,
   };

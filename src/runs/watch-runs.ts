@@ -20,7 +20,8 @@ export async function announceRun(events: EventBus, id: string): Promise<void> {
 const LOOK_EVERY_MS = 900;
 
 /**
- * The run at once, then whenever there is news of it and at least each second, and its end as the last.
+ * The run at once, then whenever there is news of it and at least each second, and its end as the last. Nothing while
+ * the database is away: whatever else is read for the value would fail, and end the watch.
  * @throws NOT_FOUND
  */
 export async function* watchRun(
@@ -31,25 +32,27 @@ export async function* watchRun(
   const leaving = new AbortController();
   const bell = ringOn(deps.events.subscribe(runChannel(id), AbortSignal.any([signal, leaving.signal])));
   try {
-    let run = await findRun(deps, id);
+    let run: TrainingRun | 'away' | null = await findRun(deps, id);
     if (!run) throw notFound(`there is no run ${id}`, 'id');
     while (run && !signal.aborted) {
-      yield run;
-      if (isFinished(run.status)) return;
+      if (run !== 'away') {
+        yield run;
+        if (isFinished(run.status)) return;
+      }
       await bell.next(LOOK_EVERY_MS, signal);
-      run = await look(deps, run);
+      run = await look(deps, id);
     }
   } finally {
     leaving.abort();
   }
 }
 
-/** As it is now, or as it was last where the database is away. */
-async function look(deps: { database: Database }, last: TrainingRun): Promise<TrainingRun | null> {
+/** As it is now; null where it was deleted. */
+async function look(deps: { database: Database }, id: string): Promise<TrainingRun | 'away' | null> {
   try {
-    return await findRun(deps, last.id);
+    return await findRun(deps, id);
   } catch (error) {
-    if (isOutage(error)) return last;
+    if (isOutage(error)) return 'away';
     throw error;
   }
 }

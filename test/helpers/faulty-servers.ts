@@ -57,6 +57,18 @@ export async function startFaultyServers(): Promise<FaultyServers> {
   };
 }
 
+/** Does `work` while the server is away in one manner, and brings it back. */
+export async function without(server: FaultyServer, manner: 'frozen' | 'killed', work: () => Promise<void>): Promise<void> {
+  if (manner === 'frozen') await server.freeze();
+  else await server.kill();
+  try {
+    await work();
+  } finally {
+    if (manner === 'frozen') await server.thaw();
+    else await server.restart();
+  }
+}
+
 const portOf = (url: string) => Number(new URL(url).port);
 
 function faulty(

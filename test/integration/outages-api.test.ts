@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startFaultyServers, type FaultyServer, type FaultyServers } from '../helpers/faulty-servers.js';
+import { startFaultyServers, without, type FaultyServers } from '../helpers/faulty-servers.js';
 import { startPlatform, type GraphQLAnswer, type TestPlatform } from '../helpers/platform.js';
 import { SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
@@ -36,18 +36,6 @@ async function timed<T>(work: () => Promise<T>): Promise<{ answer: T; seconds: n
   return { answer, seconds: (performance.now() - startedAt) / 1000 };
 }
 const codes = (answers: GraphQLAnswer[]) => answers.map(({ errors }) => errors?.[0]?.extensions.code ?? 'OK');
-
-/** Does `work` while the server is away in one manner, and brings it back. */
-async function without(server: FaultyServer, manner: 'frozen' | 'killed', work: () => Promise<void>): Promise<void> {
-  if (manner === 'frozen') await server.freeze();
-  else await server.kill();
-  try {
-    await work();
-  } finally {
-    if (manner === 'frozen') await server.thaw();
-    else await server.restart();
-  }
-}
 
 describe.each(['frozen', 'killed'] as const)('with Redis %s', (manner) => {
   it('startTraining records the run within 3 s, all of them and each once, and they are trained when Redis is back', async () => {

@@ -25,7 +25,7 @@ export async function startTraining(api: ApiClient, input: Record<string, unknow
 export async function* watchRun(api: ApiClient, id: string): AsyncIterable<RunProgress> {
   const subscription = `subscription ($id: ID!) {
     runProgress(id: $id) {
-      status epoch step totalSteps etaSeconds steps(maxPoints: 1) { loss accuracy imagesPerSecond }
+      status epoch progress etaSeconds steps(maxPoints: 1) { loss accuracy imagesPerSecond }
     }
   }`;
   const answers = api.subscribe<{ runProgress: RunProgress }>(subscription, { id });
