@@ -80,6 +80,12 @@ export async function dropObjects(transaction: Transaction, sha256s: readonly st
     ON CONFLICT (sha256) DO UPDATE SET "droppedAt" = EXCLUDED."droppedAt"`;
 }
 
+/** For objects noted and stored that are not to be named after all: they go now instead of when their time has come. */
+export async function removeUnnamed(deps: Deps, sha256s: readonly string[]): Promise<void> {
+  await deps.database.$transaction((transaction) => dropObjects(transaction, sha256s));
+  await removeDroppedObjects(deps, sha256s);
+}
+
 /** Removes those whose time has come and that no row names, of `sha256s` or of all. May be called by many at once. */
 export async function removeDroppedObjects(deps: Deps, sha256s?: readonly string[]): Promise<void> {
   const dropped = await deps.database.$queryRaw<{ sha256: string }[]>`

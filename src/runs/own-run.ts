@@ -1,5 +1,7 @@
 import { OWNER_DEAD_AFTER_MS } from '../domain/run-state.js';
 import type { Database, Transaction } from '../infra/database.js';
+import { removeUnnamed } from '../infra/dropped-objects.js';
+import type { ObjectStore } from '../infra/objects.js';
 import { Prisma } from '../infra/prisma/client.js';
 
 /** A worker's hold on a run: the attempt that it began. */
@@ -13,6 +15,21 @@ export class RunLostError extends Error {
   override readonly name = 'RunLostError';
   constructor({ runId, attempt }: Ownership) {
     super(`attempt ${attempt} of run ${runId} has lost the run`);
+  }
+}
+
+/** Names the objects `stored`; where the run is lost by then, nobody will, and they go. @throws what `name` throws */
+export async function nameOrRemove<T>(
+  deps: { readonly database: Database; readonly objects: ObjectStore },
+  stored: readonly string[],
+  name: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await name();
+  } catch (error) {
+    // A store or a database that is away leaves it to the note.
+    if (error instanceof RunLostError) await removeUnnamed(deps, stored).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -6,7 +6,7 @@ import type { Database } from '../../src/infra/database.js';
 import { noteIn, storeUntilNamed } from '../../src/infra/dropped-objects.js';
 import { CorruptObjectError, type ObjectStore } from '../../src/infra/objects.js';
 import { readCheckpoints, recordCheckpoint } from '../../src/runs/checkpoints.js';
-import type { Ownership } from '../../src/runs/own-run.js';
+import { nameOrRemove, type Ownership } from '../../src/runs/own-run.js';
 import type { RunRecorder } from '../../src/runs/record-progress.js';
 import {
   fingerprint,
@@ -36,7 +36,9 @@ export async function saveCheckpoint(
   const { step, position } = checkpoint;
   await storeUntilNamed(async () => {
     const object = await deps.objects.putBytes(bytes, noteIn(deps.database));
-    await recordCheckpoint(deps, recorder, runId, { ...object, step, epoch: position.epoch });
+    await nameOrRemove(deps, [object.sha256], () =>
+      recordCheckpoint(deps, recorder, runId, { ...object, step, epoch: position.epoch }),
+    );
   });
 }
 

@@ -2,7 +2,7 @@ import type { NetworkDefinition } from '../../src/domain/network/definition.js';
 import { encodeOnnx } from '../../src/formats/onnx.js';
 import { encodeStateDict } from '../../src/formats/state-dict.js';
 import { encodeTfjs } from '../../src/formats/tfjs.js';
-import type { Database } from '../../src/infra/database.js';
+import type { Database, Transaction } from '../../src/infra/database.js';
 import { holdObjects, noteIn, storeUntilNamed, takeBackNotes } from '../../src/infra/dropped-objects.js';
 import type { ObjectStore } from '../../src/infra/objects.js';
 import type { ModelVersion } from '../../src/infra/prisma/client.js';
@@ -10,7 +10,7 @@ import { wantQuantization } from '../../src/quantization/want-quantization.js';
 import { publishVersion, type NewVersion } from '../../src/registry/publish-version.js';
 import type { ClaimedRun } from '../../src/runs/claim-run.js';
 import { finishRun } from '../../src/runs/finish-run.js';
-import type { Ownership } from '../../src/runs/own-run.js';
+import { nameOrRemove, type Ownership } from '../../src/runs/own-run.js';
 import type { RunRecorder } from '../../src/runs/record-progress.js';
 import type { TrainingResult, TrainingTask } from '../../src/training/train.js';
 
@@ -44,7 +44,7 @@ async function storeAndPublish(
     ...(tfjs ? [{ kind: 'TFJS' as const, ...tfjs }] : []),
   ];
   const stored = artifacts.map(({ sha256 }) => sha256);
-  return recorder.end(async (transaction) => {
+  const publish = async (transaction: Transaction) => {
     await holdObjects(transaction, objects, stored);
     const version = await publishVersion(transaction, {
       runId: owner.runId,
@@ -60,5 +60,6 @@ async function storeAndPublish(
     await finishRun(transaction, owner, evaluation);
     await takeBackNotes(transaction, stored);
     return version;
-  });
+  };
+  return nameOrRemove({ database, objects }, stored, () => recorder.end(publish));
 }
