@@ -20,6 +20,18 @@ export async function uploadShapes(platform: TestPlatform, trainImages = 203, te
   await uploadIdx(platform, 'shapes', CLASS_NAMES, drawImages(trainImages, 1), drawImages(testImages, 2));
 }
 
+type Target = Record<'file' | 'url' | 'method', string> & { readonly headers: Record<string, string> };
+
+/**
+ * To the object store. Once more where the connection broke: one that is kept alive may be closed just as it is used, and
+ * a PUT may be sent again (RFC 9110, 9.2.2).
+ */
+export async function upload({ file, url, method, headers }: Target, body: Uint8Array<ArrayBuffer>): Promise<void> {
+  const send = () => fetch(url, { method, headers, body });
+  const { ok, status } = await send().catch(send);
+  if (!ok) throw new Error(`upload of ${file}: ${status}`);
+}
+
 /** Uploads a data set and waits until it is READY. */
 export async function uploadIdx(
   platform: TestPlatform,
@@ -38,11 +50,9 @@ export async function uploadIdx(
     { name, names },
   );
   const splits = { train: encodeIdx(train), t10k: encodeIdx(test) };
-  for (const { file, url, method, headers } of createDataset.uploads) {
-    const split = file.startsWith('train') ? splits.train : splits.t10k;
-    const body = Buffer.from(file.includes('images') ? split.images : split.labels);
-    const { ok, status } = await fetch(url, { method, headers, body });
-    if (!ok) throw new Error(`upload of ${file}: ${status}`);
+  for (const target of createDataset.uploads) {
+    const split = target.file.startsWith('train') ? splits.train : splits.t10k;
+    await upload(target, Buffer.from(target.file.includes('images') ? split.images : split.labels));
   }
   await ask(platform, 'mutation ($id: ID!) { completeDataset(id: $id) { status } }', { id: createDataset.dataset.id });
   await until(async () => {
