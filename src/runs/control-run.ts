@@ -2,7 +2,7 @@ import { isFinished } from '../domain/run-state.js';
 import { conflict, notFound } from '../errors.js';
 import type { Database } from '../infra/database.js';
 import type { EventBus } from '../infra/events.js';
-import type { TrainingRun } from '../infra/prisma/client.js';
+import type { Prisma, TrainingRun } from '../infra/prisma/client.js';
 import type { JobQueue } from '../infra/queue.js';
 import { cancelIdleRun, pauseIdleRun } from './finish-run.js';
 import { findRun } from './read-runs.js';
@@ -10,8 +10,7 @@ import { announceRun } from './watch-runs.js';
 
 /**
  * What a user asks of a run. Of a running one it is *asked*: its worker reads that with its next heartbeat. Nothing
- * here waits for that. What is asked and what is done about a run that rests is one transaction, or an API that ends
- * between the two would leave one which rests and is being cancelled for good.
+ * here waits for that.
  */
 
 interface Deps {
@@ -25,14 +24,7 @@ interface Deps {
  * @throws NOT_FOUND; CONFLICT where the run is over.
  */
 export async function cancelRun(deps: Deps, id: string): Promise<TrainingRun> {
-  const { asked, done } = await deps.database.$transaction(async (database) => {
-    const { count } = await database.trainingRun.updateMany({
-      where: { id, status: { in: ['QUEUED', 'RUNNING', 'PAUSED'] } },
-      data: { requestedState: 'CANCEL' },
-    });
-    return { asked: count === 1, done: count === 1 && (await cancelIdleRun({ database }, id)) };
-  });
-  if (done) await removeJob(deps, id);
+  const asked = await ask(deps, { id, status: { in: ['QUEUED', 'RUNNING', 'PAUSED'] } }, 'CANCEL', cancelIdleRun);
   const run = await changedRun(deps, id);
   if (!asked && isFinished(run.status)) throw conflict(`the run is ${run.status} already`, 'id');
   return run;
@@ -43,14 +35,12 @@ export async function cancelRun(deps: Deps, id: string): Promise<TrainingRun> {
  * @throws NOT_FOUND; CONFLICT where the run rests already, is over or is being cancelled.
  */
 export async function pauseRun(deps: Deps, id: string): Promise<TrainingRun> {
-  const { asked, done } = await deps.database.$transaction(async (database) => {
-    const { count } = await database.trainingRun.updateMany({
-      where: { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: { not: 'CANCEL' } },
-      data: { requestedState: 'PAUSE' },
-    });
-    return { asked: count === 1, done: count === 1 && (await pauseIdleRun({ database }, id)) };
-  });
-  if (done) await removeJob(deps, id);
+  const asked = await ask(
+    deps,
+    { id, status: { in: ['QUEUED', 'RUNNING'] }, requestedState: { not: 'CANCEL' } },
+    'PAUSE',
+    pauseIdleRun,
+  );
   const run = await changedRun(deps, id);
   if (!asked) throw conflict(`the run is ${inWords(run)}: only a waiting or running one can pause`, 'id');
   return run;
@@ -72,6 +62,26 @@ export async function resumeRun(deps: Deps, id: string): Promise<TrainingRun> {
   if (run.status === 'QUEUED')
     await queue.enqueue('train', { v: 1, runId: id }, { priority: run.priority }).catch(() => undefined);
   return run;
+}
+
+/**
+ * What is asked and what is done about a run that rests is one transaction, or an API that ends between the two would
+ * leave one which rests and is being cancelled for good.
+ * @param ifIdle does what is asked where no living worker has the run
+ * @returns whether the run was in a state to be asked
+ */
+async function ask(
+  deps: Deps,
+  where: Prisma.TrainingRunWhereInput & { readonly id: string },
+  requestedState: 'PAUSE' | 'CANCEL',
+  ifIdle: typeof cancelIdleRun,
+): Promise<boolean> {
+  const { asked, done } = await deps.database.$transaction(async (database) => {
+    const { count } = await database.trainingRun.updateMany({ where, data: { requestedState } });
+    return { asked: count === 1, done: count === 1 && (await ifIdle({ database }, where.id)) };
+  });
+  if (done) await removeJob(deps, where.id);
+  return asked;
 }
 
 /** Whether it rested, or had yet to do so. */
