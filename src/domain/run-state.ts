@@ -7,7 +7,7 @@
 export type RunStatus = 'QUEUED' | 'RUNNING' | 'PAUSED' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
 
 const NEXT: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
-  QUEUED: ['RUNNING', 'PAUSED', 'FAILED', 'CANCELLED'],
+  QUEUED: ['RUNNING', 'PAUSED', 'CANCELLED'],
   // To QUEUED when its worker is shut down; to RUNNING when its worker died and another takes it up.
   RUNNING: ['RUNNING', 'QUEUED', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED'],
   PAUSED: ['QUEUED', 'CANCELLED'],

@@ -10,6 +10,10 @@ export function expectWhole(run: any, epochs: number, stepsPerEpoch: number): vo
   expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(epochs * stepsPerEpoch));
 }
 
+/** SHA-256 of the published safetensors. */
+export const weightsOf = (run: any): string =>
+  run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
+
 /** All that a run computed, and nothing of when or where. */
 export function resultOf(run: any): unknown {
   return {

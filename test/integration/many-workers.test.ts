@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { weightsOf } from '../helpers/whole-run.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 240_000 });
@@ -20,7 +21,6 @@ const listWorkers = async (): Promise<any[]> =>
   (await ask(platform, '{ workers { id host engine device threads online lastSeenAt currentRun { id } } }')).workers;
 const threadsOf = async (id: string) =>
   (await ask(platform, 'query ($id: ID!) { run(id: $id) { threads } }', { id })).run.threads;
-const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
 
 it('three workers train three runs side by side; when one is killed, another finishes its run to the same bits', async () => {
   // Alone, with two threads: what the killed one's run must come to.
@@ -52,7 +52,7 @@ it('three workers train three runs side by side; when one is killed, another fin
   expect(taken.worker).not.toBe(killed);
   expect((await Promise.all(ids.map(threadsOf))).toSorted()).toEqual([1, 1, 2]);
   expect(await threadsOf(taken.id)).toBe(2);
-  expect(weights(taken)).toBe(weights(undisturbed));
+  expect(weightsOf(taken)).toBe(weightsOf(undisturbed));
   expect(taken.steps.map(({ loss }: any) => loss)).toEqual(undisturbed.steps.map(({ loss }: any) => loss));
 });
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { CLASS_NAMES, SIDE } from '../helpers/shapes-data.js';
 import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { weightsOf } from '../helpers/whole-run.js';
 
 /** The recipes of docs/training.md through the API and a worker; what each computes is proved in test/unit and test/golden. */
 
@@ -14,7 +15,6 @@ beforeAll(async () => {
 afterAll(() => platform.stop());
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answer of a query */
-const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
 const messages = (run: any) => run.logs.nodes.map(({ message }: any) => message).join('\n');
 const order = (field: string) => `mutation ($id: ID!) { ${field}(id: $id) { status } }`;
 
@@ -43,7 +43,7 @@ describe('a run with everything that recipes have', () => {
     await ask(platform, order('resumeTraining'), { id });
     const run = await untilOver(platform, id);
     expect(run.attempts).toBe(2);
-    expect(weights(run)).toBe(weights(alone));
+    expect(weightsOf(run)).toBe(weightsOf(alone));
     expect(run.evaluation).toEqual(alone.evaluation);
     const numbers = ({ history }: any) => history.map(({ imagesPerSecond, seconds, ...epoch }: any) => {
       expect(imagesPerSecond * seconds).toBeGreaterThan(0);

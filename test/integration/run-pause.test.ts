@@ -4,6 +4,7 @@ import { connect } from '../helpers/databases.js';
 import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { expectWhole, weightsOf } from '../helpers/whole-run.js';
 
 // A machine busy with other tests must not be taken for a fault; what is promised in seconds is held below.
 vi.setConfig({ testTimeout: 180_000 });
@@ -21,8 +22,6 @@ beforeAll(async () => {
 afterAll(() => platform.stop());
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answer of a query */
-const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
-const countTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
 const order = (field: string) => `mutation ($id: ID!) { ${field}(id: $id) { status queuePosition } }`;
 const pause = async (id: string) => (await ask(platform, order('pauseTraining'), { id })).pauseTraining;
@@ -44,12 +43,10 @@ let alone: Promise<any> | undefined;
 const undisturbed = () => (alone ??= startTiny(platform, SETTINGS).then((id) => untilOver(platform, id)));
 
 async function expectAsUndisturbed(run: any): Promise<void> {
-  expect(run).toMatchObject({ status: 'SUCCEEDED', failure: null });
-  expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(EPOCHS));
-  expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(STEPS));
+  expectWhole(run, EPOCHS, STEPS / EPOCHS);
   const expected = await undisturbed();
   expect(run.steps.map(({ loss }: any) => loss)).toEqual(expected.steps.map(({ loss }: any) => loss));
-  expect(weights(run)).toBe(weights(expected));
+  expect(weightsOf(run)).toBe(weightsOf(expected));
 }
 
 describe('with a worker', () => {

@@ -4,9 +4,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connect, databaseUrl } from '../helpers/databases.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { expectWhole, weightsOf } from '../helpers/whole-run.js';
 
 const EPOCHS = 40;
-const STEPS = EPOCHS * 13;
+const STEPS_PER_EPOCH = 13;
+const STEPS = EPOCHS * STEPS_PER_EPOCH;
 let platform: TestPlatform;
 let redis: Redis;
 
@@ -20,13 +22,7 @@ afterAll(async () => {
   await platform.stop();
 });
 
-const countTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answer of a query */
-const isWhole = (run: any, epochs = EPOCHS) => {
-  expect(run.history.map(({ epoch }: any) => epoch)).toEqual(countTo(epochs));
-  expect(run.steps.map(({ step }: any) => step)).toEqual(countTo(epochs * 13));
-};
-const weights = (run: any) => run.version.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS').sha256;
 
 async function forget(pattern: string): Promise<number> {
   const keys = await redis.keys(`${platform.env['REDIS_PREFIX']}:${pattern}`);
@@ -36,7 +32,7 @@ async function forget(pattern: string): Promise<number> {
 it('a run whose worker is killed is taken up by another within 15 s, before those that wait, and ends as if nothing had been', async () => {
   const alone = await platform.startWorker('train');
   const undisturbed = await untilOver(platform, await startTiny(platform, { epochs: EPOCHS, seed: 3 }));
-  isWhole(undisturbed);
+  expectWhole(undisturbed, EPOCHS, STEPS_PER_EPOCH);
   const id = await startTiny(platform, { epochs: EPOCHS, seed: 3 });
   await until(async () => (await glanceAtRun(platform, id)).step > STEPS / 4, 30_000);
   const waiting = await startTiny(platform, { epochs: 1 });
@@ -50,12 +46,26 @@ it('a run whose worker is killed is taken up by another within 15 s, before thos
 
   const run = await untilOver(platform, id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
-  isWhole(run);
+  expectWhole(run, EPOCHS, STEPS_PER_EPOCH);
   expect(run.steps.map(({ loss }: any) => loss)).toEqual(undisturbed.steps.map(({ loss }: any) => loss));
-  expect(weights(run)).toBe(weights(undisturbed));
+  expect(weightsOf(run)).toBe(weightsOf(undisturbed));
   const { startedAt } = await untilOver(platform, waiting);
   expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(Date.parse(run.finishedAt));
   await other.kill('SIGTERM');
+});
+
+it('what trains a second is of those whose worker lives: nothing once the only one is killed', async () => {
+  const rate = async () => {
+    const metrics = await (await fetch(new URL('/metrics', platform.url))).text();
+    return Number(/^residual_training_images_per_second (\S+)$/m.exec(metrics)?.[1]);
+  };
+  const worker = await platform.startWorker('train');
+  const id = await startTiny(platform, { epochs: 9_999 });
+  await until(async () => (await rate()) > 0, 30_000);
+  await worker.kill('SIGKILL');
+  await until(async () => (await rate()) === 0, 15_000);
+  expect(await glanceAtRun(platform, id)).toMatchObject({ status: 'RUNNING' });
+  await ask(platform, 'mutation ($id: ID!) { cancelTraining(id: $id) { status } }', { id });
 });
 
 it('a worker that is asked to end hands its run back at the step it had reached, first to go on, and exits with 0', async () => {
@@ -71,7 +81,7 @@ it('a worker that is asked to end hands its run back at the step it had reached,
 
   const second = await platform.startWorker('train');
   const run = await untilOver(platform, id);
-  isWhole(run);
+  expectWhole(run, EPOCHS, STEPS_PER_EPOCH);
   const { startedAt } = await untilOver(platform, waiting);
   expect(Date.parse(startedAt)).toBeGreaterThanOrEqual(Date.parse(run.finishedAt));
   expect(run.logs.nodes.map(({ message }: any) => message)).toContain(
@@ -90,7 +100,7 @@ it('a worker that was frozen while another took its run up writes nothing of it 
   process.kill(frozen.pid, 'SIGCONT');
   const run = await untilOver(platform, id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', attempts: 2, version: { version: expect.any(Number) } });
-  isWhole(run);
+  expectWhole(run, EPOCHS, STEPS_PER_EPOCH);
   await until(async () => frozen.said().includes('was taken up by another worker'), 10_000);
   await other.kill('SIGTERM');
   // It is as good a worker as before.
@@ -116,7 +126,7 @@ it('a run outlives the loss of every database connection, again and again', asyn
   expect(times).toBeGreaterThan(5);
   const run = await untilOver(platform, id);
   expect(run).toMatchObject({ status: 'SUCCEEDED' });
-  isWhole(run, 12);
+  expectWhole(run, 12, STEPS_PER_EPOCH);
   await worker.kill('SIGTERM');
 });
 
@@ -147,7 +157,7 @@ it('runs whose jobs Redis has lost are queued again within 30 s, waiting or runn
   expect(Date.now() - lostAt).toBeLessThan(30_000);
   await forget('jobs:train:*');
   for (const id of [...ids, running]) expect((await untilOver(platform, id)).status).toBe('SUCCEEDED');
-  isWhole(await readRun(platform, running));
+  expectWhole(await readRun(platform, running), EPOCHS, STEPS_PER_EPOCH);
   expect((await readRun(platform, running)).attempts).toBe(1);
   await worker.kill('SIGTERM');
 });

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { readSafetensorsIndex } from '../../src/formats/safetensors.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { CLASS_NAMES } from '../helpers/shapes-data.js';
 import { unpackTfjs } from '../helpers/tfjs-artifact.js';
 import { ask, defineTiny, glanceAtRun, readRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { expectWhole } from '../helpers/whole-run.js';
 
 const STEPS_PER_EPOCH = 13;
 let platform: TestPlatform;
@@ -15,8 +16,6 @@ beforeAll(async () => {
   await Promise.all([uploadShapes(platform), defineTiny(platform)]);
 });
 afterAll(() => platform.stop());
-
-const countTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
 
 describe('a run', () => {
   it('trains what it was asked to, tells of every step and epoch, and publishes what it learned', async () => {
@@ -29,9 +28,8 @@ describe('a run', () => {
     expect(run.evaluation.accuracy).toBeGreaterThan(0.9);
     expect(run.evaluation.confusion.flat().reduce((sum: number, count: number) => sum + count, 0)).toBe(50);
     expect(run.evaluation.perClass.map(({ className }: { className: string }) => className)).toEqual(CLASS_NAMES);
-    expect(run.history.map(({ epoch }: { epoch: number }) => epoch)).toEqual([1, 2, 3, 4]);
+    expectWhole(run, 4, STEPS_PER_EPOCH);
     expect(run.history[3].validationAccuracy).toBe(run.evaluation.accuracy);
-    expect(run.steps.map(({ step }: { step: number }) => step)).toEqual(countTo(4 * STEPS_PER_EPOCH));
     expect(run.logs.nodes.map(({ message }: { message: string }) => message).join('\n')).toMatch(
       /attempt 1 .*\n.*epoch 1\/4.*[^]*trained: accuracy/,
     );
@@ -91,6 +89,7 @@ describe('a run', () => {
       { id },
     ))
       seen.push({ at: Date.now(), ...runProgress });
+    expect(seen[0]!.step).toBeLessThan(60 * STEPS_PER_EPOCH);
     expect(seen.at(-1)).toMatchObject({ status: 'SUCCEEDED', step: 60 * STEPS_PER_EPOCH });
     expect(Math.max(...seen.slice(1).map(({ at }, index) => at - seen[index]!.at))).toBeLessThan(1_500);
     const steps = seen.map(({ step }) => step);
@@ -104,6 +103,13 @@ describe('a run', () => {
     expect(run.failure).toMatch(/at step \d+ \(epoch 1\) with learning rate 1e\+30/);
   });
 
+  it('that asks for TFJS trains by it, with no number of threads to go on with', async () => {
+    const id = await startTiny(platform, { engine: 'TFJS', epochs: 2, batchSize: 64 });
+    expect(await untilOver(platform, id)).toMatchObject({ status: 'SUCCEEDED', engine: 'TFJS', precision: 'FLOAT32', step: 8 });
+    const { run } = await ask(platform, 'query ($id: ID!) { run(id: $id) { threads } }', { id });
+    expect(run.threads).toBeNull();
+  });
+
   it('that asks for a precision which the engine does not have fails and says so', async () => {
     const run = await untilOver(platform, await startTiny(platform, { engine: 'TFJS', precision: 'BFLOAT16' }));
     expect(run).toMatchObject({
@@ -111,6 +117,16 @@ describe('a run', () => {
       failure: expect.stringContaining('BFLOAT16 is not computed by TFJS'),
     });
   });
+});
+
+test('a data set that a run was trained on is not deleted; another one is', async () => {
+  await ask(platform, 'mutation { createDataset(input: { name: "unused", format: IDX }) { dataset { id } } }');
+  const remove = (name: string) => platform.graphql(`mutation { deleteDataset(name: "${name}", version: 1) }`);
+  await untilOver(platform, await startTiny(platform, { epochs: 1 }));
+  expect((await remove('shapes')).errors?.[0]?.extensions).toEqual({ code: 'CONFLICT', field: 'name' });
+  expect((await remove('unused')).data).toEqual({ deleteDataset: true });
+  const { shapes, unused } = await ask(platform, '{ shapes: dataset(name: "shapes") { status } unused: dataset(name: "unused") { id } }');
+  expect([shapes, unused]).toEqual([{ status: 'READY' }, null]);
 });
 
 describe('cancelling', () => {

@@ -9,8 +9,8 @@ describe('a run', () => {
     }
   });
 
-  it('succeeds only out of RUNNING', () => {
-    expect(statesBefore('SUCCEEDED')).toEqual(['RUNNING']);
+  it('succeeds and fails only out of RUNNING', () => {
+    for (const end of ['SUCCEEDED', 'FAILED'] as const) expect(statesBefore(end)).toEqual(['RUNNING']);
   });
 
   it('can be cancelled in every state but the last ones', () => {
