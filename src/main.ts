@@ -13,6 +13,8 @@ import { createMetrics } from './infra/metrics.js';
 import { migrateDatabase } from './infra/migrate.js';
 import { createObjectStore } from './infra/objects.js';
 import { createJobQueue } from './infra/queue.js';
+import { removeDeadScratch } from './infra/scratch.js';
+import { importsRoot } from './registry/import-weights.js';
 import { createPredictor } from './serving/predict.js';
 
 /** The API process: read the configuration, build, listen, drain. */
@@ -31,6 +33,7 @@ async function main(): Promise<void> {
   const queue = createJobQueue(redis);
   await patiently('REDIS_URL', () => queue.check());
   const events = createEventBus(redis);
+  await removeDeadScratch(importsRoot(config.dataDir));
   if (config.adminKey !== undefined) await ensureAdminKey({ database }, config.adminKey);
   const keys = new ApiKeyVerifier(database);
   const predictor = createPredictor({

@@ -6,19 +6,17 @@ import type { Dataset } from '../infra/prisma/client.js';
 import { uploadPrefix } from './upload-files.js';
 
 /**
- * Deletes a version of a data set with its objects.
+ * Deletes a version of a data set with its objects. Where the object store is away, those go later.
  * @throws NOT_FOUND, or CONFLICT where a run was trained on it, since the run's record names it
  */
 export async function deleteDataset(
-  { database, objects }: { database: Database; objects: ObjectStore },
+  deps: { database: Database; objects: ObjectStore },
   name: string,
   version: number,
 ): Promise<true> {
-  // With the store away nothing is changed; from here on a failure leaves uploads without a row, never the reverse.
-  await objects.check();
-  const dataset = await deleteRow(database, name, version);
-  await objects.removeUploads(uploadPrefix(dataset.id));
-  if (dataset.sha256 !== null) await removeDroppedObjects({ database, objects }, [dataset.sha256]);
+  const { id, sha256 } = await deleteRow(deps.database, name, version);
+  await deps.objects.removeUploads(uploadPrefix(id)).catch(() => undefined);
+  if (sha256 !== null) await removeDroppedObjects(deps, [sha256]).catch(() => undefined);
   return true;
 }
 

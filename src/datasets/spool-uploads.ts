@@ -1,12 +1,12 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { isSystemError, type ByteSource, type Report } from '../formats/records.js';
 import type { ObjectStore } from '../infra/objects.js';
+import { makeScratchFolder } from '../infra/scratch.js';
 import { uploadKey } from './upload-files.js';
 
 /** Local files of one validation, under `<dataDir>/validating`. */
@@ -23,11 +23,10 @@ const CHUNK_BYTES = 1024 ** 2;
 const MAX_PACKING = 200;
 const MAX_PACKING_FROM_BYTES = 1024 ** 3;
 
-const spoolRoot = (dataDir: string) => path.join(dataDir, 'validating');
+export const spoolRoot = (dataDir: string) => path.join(dataDir, 'validating');
 
 export async function openSpool(dataDir: string, datasetId: string): Promise<Spool> {
-  await mkdir(spoolRoot(dataDir), { recursive: true });
-  const folder = await mkdtemp(path.join(spoolRoot(dataDir), `${hostname()}.${process.pid}.${datasetId}.`));
+  const folder = await makeScratchFolder(spoolRoot(dataDir), `${datasetId}.`);
   const handles: FileHandle[] = [];
   return {
     folder,
@@ -41,16 +40,6 @@ export async function openSpool(dataDir: string, datasetId: string): Promise<Spo
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Removes what processes of this host that are no more have left behind. For the start of a worker. */
-export async function removeDeadSpools(dataDir: string): Promise<void> {
-  const names = await readdir(spoolRoot(dataDir)).catch(() => []);
-  for (const name of names) {
-    const pid = name.startsWith(`${hostname()}.`) ? Number(name.slice(hostname().length + 1).split('.')[0]) : NaN;
-    if (pid === process.pid || !isAlive(pid))
-      await rm(path.join(spoolRoot(dataDir), name), { recursive: true, force: true });
-  }
 }
 
 /**
@@ -148,13 +137,4 @@ function fileSource(name: string, handle: FileHandle, bytes: number): ByteSource
       return buffer;
     },
   };
-}
-
-function isAlive(pid: number): boolean {
-  if (Number.isNaN(pid)) return true;
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -27,6 +27,12 @@ export interface StoredObject {
 
 type Announce = (object: StoredObject) => Promise<void>;
 
+/** As the client lists it. */
+interface Listed {
+  readonly name: string;
+  readonly lastModified: Date;
+}
+
 /** Larger files go up in parts of this size, of which S3 takes up to 10,000. */
 const PART_BYTES = 16 * 1024 ** 2;
 const MAX_PARTS = 10_000;
@@ -155,16 +161,24 @@ export class ObjectStore {
     return this.content(uploadKey(key));
   }
 
+  /** Keys of the uploads that were there before `moment`, by the server's clock. */
+  async uploadsBefore(moment: Date): Promise<string[]> {
+    const before = (await this.listUploads('')).filter(({ lastModified }) => lastModified < moment);
+    return before.map(({ name }) => name.slice(uploadKey('').length));
+  }
+
   /** Removes every upload whose key starts with `prefix`. */
   async removeUploads(prefix: string): Promise<void> {
-    const names: string[] = [];
-    await ask(async () => {
-      const listed = this.client.listObjectsV2(this.bucket, uploadKey(prefix), true) as AsyncIterable<{
-        name?: string;
-      }>;
-      for await (const { name } of listed) if (name !== undefined) names.push(name);
+    for (const { name } of await this.listUploads(prefix)) await this.removeKey(name);
+  }
+
+  private async listUploads(prefix: string): Promise<Listed[]> {
+    return ask(async () => {
+      const listed: Listed[] = [];
+      for await (const object of this.client.listObjectsV2(this.bucket, uploadKey(prefix), true))
+        listed.push(object as Listed);
+      return listed;
     });
-    for (const name of names) await this.removeKey(name);
   }
 
   private async store(object: StoredObject, read: ReadAt): Promise<void> {

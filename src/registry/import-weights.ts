@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
@@ -10,6 +10,7 @@ import type { Database } from '../infra/database.js';
 import { holdObjects, noteIn, storeUntilNamed, takeBackNotes } from '../infra/dropped-objects.js';
 import type { ObjectStore } from '../infra/objects.js';
 import type { Model, ModelVersion } from '../infra/prisma/client.js';
+import { makeScratchFolder } from '../infra/scratch.js';
 import { requireModel } from '../models/find-model.js';
 import type { Conversion, Converted } from './convert-weights.js';
 import { publishVersion, type NewVersion } from './publish-version.js';
@@ -21,6 +22,8 @@ interface Deps {
   /** Files under way lie here. */
   readonly dataDir: string;
 }
+
+export const importsRoot = (dataDir: string) => path.join(dataDir, 'imports');
 
 /** What one ONNX file can hold anyway. */
 const MAX_FILE_BYTES = 2 * 1024 ** 3;
@@ -51,9 +54,7 @@ async function checkUpload({ objects }: Deps, model: Model, key: string): Promis
 }
 
 async function importUpload({ database, objects, dataDir }: Deps, model: Model, key: string): Promise<ModelVersion> {
-  const imports = path.join(dataDir, 'imports');
-  await mkdir(imports, { recursive: true });
-  const folder = await mkdtemp(path.join(imports, `${process.pid}.`));
+  const folder = await makeScratchFolder(importsRoot(dataDir));
   try {
     const source = path.join(folder, 'upload');
     await pipeline(objects.readUpload(key), createWriteStream(source));

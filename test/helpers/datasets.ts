@@ -12,6 +12,7 @@ import { createJobQueue, type JobQueue } from '../../src/infra/queue.js';
 import { freshBucket } from './buckets.js';
 import { dropDatabase, freshDatabase, freshName } from './databases.js';
 import { freshRedis } from './redis.js';
+import { sendUpload } from './send-upload.js';
 
 export type DatasetRoom = ValidationDeps & {
   readonly queue: JobQueue;
@@ -42,9 +43,7 @@ export async function upload(uploads: readonly UploadTarget[], files: Files): Pr
   for (const [name, content] of Object.entries(files)) {
     const target = uploads.find(({ file }) => file === name);
     if (!target) throw new Error(`no target for ${name} among ${uploads.map(({ file }) => file).join(', ')}`);
-    const body = content as Uint8Array<ArrayBuffer>;
-    const response = await fetch(target.url, { method: target.method, headers: { ...target.headers }, body });
-    if (!response.ok) throw new Error(`${name}: ${response.status} ${await response.text()}`);
+    await sendUpload(target, content);
   }
 }
 

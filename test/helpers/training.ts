@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestPlatform } from './platform.js';
+import { sendUpload } from './send-upload.js';
 import { CLASS_NAMES, drawImages, encodeIdx, SIDE, type Images } from './shapes-data.js';
 
 /** What a user does to get a run going, against a running platform. */
@@ -18,18 +19,6 @@ export async function ask(
 /** Uploads the quarters as the data set `shapes` and waits until it is READY. */
 export async function uploadShapes(platform: TestPlatform, trainImages = 203, testImages = 50): Promise<void> {
   await uploadIdx(platform, 'shapes', CLASS_NAMES, drawImages(trainImages, 1), drawImages(testImages, 2));
-}
-
-type Target = Record<'file' | 'url' | 'method', string> & { readonly headers: Record<string, string> };
-
-/**
- * To the object store. Once more where the connection broke: one that is kept alive may be closed just as it is used, and
- * a PUT may be sent again (RFC 9110, 9.2.2).
- */
-export async function upload({ file, url, method, headers }: Target, body: Uint8Array<ArrayBuffer>): Promise<void> {
-  const send = () => fetch(url, { method, headers, body });
-  const { ok, status } = await send().catch(send);
-  if (!ok) throw new Error(`upload of ${file}: ${status}`);
 }
 
 /** Uploads a data set and waits until it is READY. */
@@ -52,7 +41,7 @@ export async function uploadIdx(
   const splits = { train: encodeIdx(train), t10k: encodeIdx(test) };
   for (const target of createDataset.uploads) {
     const split = target.file.startsWith('train') ? splits.train : splits.t10k;
-    await upload(target, Buffer.from(target.file.includes('images') ? split.images : split.labels));
+    await sendUpload(target, target.file.includes('images') ? split.images : split.labels);
   }
   await ask(platform, 'mutation ($id: ID!) { completeDataset(id: $id) { status } }', { id: createDataset.dataset.id });
   await until(async () => {

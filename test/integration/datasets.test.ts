@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { link, open, readdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { closeSync, constants, openSync, renameSync } from 'node:fs';
+import { link, readdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -11,8 +12,10 @@ import { findDataset, listDatasets, resolveDataset } from '../../src/datasets/fi
 import { openDataset } from '../../src/datasets/read-dataset.js';
 import { recoverDatasets } from '../../src/datasets/recover-datasets.js';
 import { sampleDataset } from '../../src/datasets/sample-dataset.js';
+import { removeStrayUploads } from '../../src/datasets/stray-uploads.js';
 import { validateDataset } from '../../src/datasets/validate-dataset.js';
 import { unavailable } from '../../src/errors.js';
+import { removeDroppedObjects } from '../../src/infra/dropped-objects.js';
 import { decodeImage } from '../../src/infra/images.js';
 import { CorruptObjectError, createObjectStore } from '../../src/infra/objects.js';
 import { keysIn } from '../helpers/buckets.js';
@@ -89,11 +92,13 @@ it('completing without any file says which would do', async () => {
 it('completing twice, also at once, queues one job', async () => {
   const { dataset, uploads } = await createDataset(room, { name: freshName('set-'), format: 'IDX' });
   await upload(uploads, newFiles());
+  const { waiting } = await room.queue.counts('validate-dataset');
   const outcomes = await Promise.allSettled([1, 2, 3].map(() => completeDataset(room, dataset.id)));
   const refusals = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.code] : []));
   expect(refusals).toEqual(['CONFLICT', 'CONFLICT']);
   await expect(completeDataset(room, dataset.id)).rejects.toMatchObject({ code: 'CONFLICT', field: 'id' });
   await expect(completeDataset(room, 'no-such-id')).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'id' });
+  expect((await room.queue.counts('validate-dataset')).waiting).toBe(waiting + 1);
 });
 
 it('with the queue away nothing is completed', async () => {
@@ -204,6 +209,35 @@ it('deleting and validating the same content at once never leaves a row without 
   }
 });
 
+it('with the object store away a data set is deleted, and its objects go later', async () => {
+  const { id, name, sha256 } = await validated(room, newFiles(), { format: 'IDX' });
+  const away = { ...room, objects: createObjectStore({ ...room.bucket, endpoint: 'http://127.0.0.1:9' }) };
+  await deleteDataset(away, name, 1);
+  expect(await room.database.dataset.findUnique({ where: { id } })).toBeNull();
+  expect(await room.objects.has(sha256!)).toBe(true);
+  await removeDroppedObjects(room);
+  expect(await room.objects.has(sha256!)).toBe(false);
+});
+
+it('uploads that nobody will read go after a day: imports that never came, and what a deleted data set was sent', async () => {
+  const [waiting, deleted] = [
+    await createDataset(room, { name: freshName('set-'), format: 'IDX' }),
+    await createDataset(room, { name: freshName('set-'), format: 'IDX' }),
+  ];
+  await deleteDataset(room, deleted.dataset.name, 1);
+  for (const { uploads } of [waiting, deleted]) await upload(uploads, newFiles());
+  const weights = `weights/${randomUUID()}/${randomUUID()}`;
+  await fetch(await room.objects.presignUpload(weights, 60), { method: 'PUT', body: 'weights' });
+  const uploadsOf = async (prefix: string) => (await keysIn(room.bucket)).filter((key) => key.startsWith(`uploads/${prefix}`)).length;
+  const counts = () => Promise.all([waiting.dataset.id, deleted.dataset.id, 'weights/'].map(uploadsOf));
+  expect(await counts()).toEqual([4, 4, 1]);
+  await removeStrayUploads(room);
+  expect(await counts()).toEqual([4, 4, 1]);
+  // By the store's clock, which tells whole seconds.
+  await removeStrayUploads(room, -2_000);
+  expect(await counts()).toEqual([4, 0, 0]);
+});
+
 it('a data set that is deleted while it is being validated leaves no object', async () => {
   const { id, name } = await submit(room, newFiles(), { format: 'IDX' });
   const before = (await keysIn(room.bucket)).filter((key) => key.startsWith('sha256/'));
@@ -283,6 +317,18 @@ it('a local copy that is not whole is fetched again, a damaged object is refused
   await expect(openDataset(room, { sha256: 'f'.repeat(64) })).rejects.toThrow(CorruptObjectError);
 });
 
+/** A pipe, for writing, once somebody waits to read it. */
+async function openOnceRead(pipe: string): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    }
+    await sleep(5);
+  }
+}
+
 it('a copy that another process puts in place while ours has just found none stays', async () => {
   const { sha256 } = await validated(room, newFiles(), { format: 'IDX' });
   (await openDataset(room, { sha256: sha256! })).close();
@@ -294,11 +340,11 @@ it('a copy that another process puts in place while ours has just found none sta
   await link(gate, copy);
   const away = { ...room, objects: createObjectStore({ ...room.bucket, endpoint: 'http://127.0.0.1:9' }) };
   const ours = openDataset(away, { sha256: sha256! }).catch((error: unknown) => error);
-  await sleep(300);
-  await rename(theirs, copy);
-  const opened = await open(gate, 'r+');
+  const opened = await openOnceRead(gate);
+  // At once: ours has been let go.
+  renameSync(theirs, copy);
+  closeSync(opened);
   expect(await ours).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
-  await opened.close();
   const again = await openDataset(away, { sha256: sha256! });
   expect(again.size('TEST')).toBe(3);
   again.close();

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ObjectsConfig } from '../../src/config.js';
@@ -13,6 +16,7 @@ import { readVariant } from '../golden/variants/variants.js';
 import { keysIn } from '../helpers/buckets.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { bucketOf } from '../helpers/platform-stores.js';
+import { sendUpload } from '../helpers/send-upload.js';
 import { ask, defineTiny, startTiny, untilOver, uploadShapes } from '../helpers/training.js';
 
 /** A network that PyTorch made, with torchvision's names: 3x37x33 images, bottlenecks behind a 7x7 stem. */
@@ -69,9 +73,7 @@ async function importFile(model: string, file: Uint8Array) {
     'mutation ($model: String!) { createWeightsUpload(model: $model) { id upload { url method headers } } }',
     { model },
   );
-  const { url, method, headers } = createWeightsUpload.upload;
-  const { ok } = await fetch(url, { method, headers, body: Buffer.from(file) });
-  expect(ok).toBe(true);
+  await sendUpload(createWeightsUpload.upload, file);
   return platform.graphql(IMPORT, { model, id: createWeightsUpload.id });
 }
 
@@ -139,6 +141,7 @@ describe('importWeights', () => {
     const { pixels, png } = picture();
     const [probabilities, expected] = await Promise.all([predict('torch:1', await png), expectedProbabilities(pixels)]);
     expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(0.01);
+    expect(probabilities).toHaveLength(expected.length);
     probabilities.forEach((probability, index) => expect(probability).toBeCloseTo(expected[index]!, 5));
 
     const safetensors = version.artifacts.find(({ kind }: { kind: string }) => kind === 'SAFETENSORS');
@@ -199,11 +202,20 @@ describe('importWeights', () => {
       platform,
       'mutation { createWeightsUpload(model: "twice") { id upload { url method headers } } }',
     );
-    const { url, method, headers } = createWeightsUpload.upload;
-    await fetch(url, { method, headers, body: Buffer.from(encodeSafetensors(torchEntries)) });
+    await sendUpload(createWeightsUpload.upload, encodeSafetensors(torchEntries));
     const asking = [1, 2].map(() => platform.graphql(IMPORT, { model: 'twice', id: createWeightsUpload.id }));
     const codes = (await Promise.all(asking)).map(({ errors }) => errors?.[0]?.extensions.code);
     expect(codes.toSorted()).toEqual(['BAD_USER_INPUT', undefined]);
+    const { model } = await ask(platform, '{ model(name: "twice") { versions { totalCount } } }');
+    expect(model.versions.totalCount).toBe(1);
+  });
+
+  test('that a killed API was in the midst of leaves no file behind once one is started again', async () => {
+    const root = path.join(platform.env['RESIDUAL_DATA_DIR']!, 'imports');
+    const living = `${hostname()}.${process.pid}.living`;
+    for (const name of [`${hostname()}.${2 ** 22 + 1}.dead`, living]) await mkdir(path.join(root, name), { recursive: true });
+    await platform.startApi();
+    expect(await readdir(root)).toEqual([living]);
   });
 
   test('names what it cannot find', async () => {

@@ -7,6 +7,7 @@ import { corruptObject } from '../helpers/corrupt-object.js';
 import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { drawImages, SIDE } from '../helpers/shapes-data.js';
+import { sendUpload } from '../helpers/send-upload.js';
 import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- the answers of queries */
@@ -173,6 +174,19 @@ describe('quantizeVersion', () => {
     expect((await predict(`tiny:${version}#int8`, images)).errors).toBeUndefined();
   });
 
+  test('of a version that ended its worker five times is given up, and done when it is asked for again', async () => {
+    await quantizer.kill('SIGTERM');
+    const version = await trainAnother();
+    await quantize('tiny', version);
+    await database.quantization.updateMany({ where: { status: 'PENDING' }, data: { attempts: 5 } });
+    quantizer = await platform.startWorker('quantize');
+    expect((await untilQuantized('tiny', version)).quantization).toMatchObject({
+      status: 'FAILED', failure: 'it ended the process that computed it, 5 times',
+    }); // prettier-ignore
+    await quantize('tiny', version);
+    expect((await untilQuantized('tiny', version)).quantization).toMatchObject({ status: 'SUCCEEDED', failure: null });
+  });
+
   test('whose worker is killed at the last moment is done by another one, once', async () => {
     const version = await trainAnother();
     // Holds up the worker where it is about to name what it stored.
@@ -221,8 +235,7 @@ describe('quantizeVersion', () => {
   test('of weights that were trained elsewhere wants to be told a data set that fits', async () => {
     const { downloadUrl } = trained.artifacts.find(({ kind }: any) => kind === 'SAFETENSORS');
     const { createWeightsUpload } = await ask(platform, 'mutation { createWeightsUpload(model: "imported") { id upload { url method } } }');
-    const { url, method } = createWeightsUpload.upload;
-    await fetch(url, { method, body: Buffer.from(await (await fetch(downloadUrl)).arrayBuffer()) });
+    await sendUpload(createWeightsUpload.upload, Buffer.from(await (await fetch(downloadUrl)).arrayBuffer()));
     const { id } = createWeightsUpload;
     await ask(platform, 'mutation ($id: ID!) { importWeights(model: "imported", safetensors: $id) { id } }', { id });
 

@@ -3,7 +3,8 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
 import { epochsOf, startSweep, untilSweepOver } from '../helpers/sweeps.js';
-import { ask, until, upload } from '../helpers/training.js';
+import { sendUpload } from '../helpers/send-upload.js';
+import { ask, until } from '../helpers/training.js';
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -29,7 +30,7 @@ async function uploadFashion(): Promise<void> {
     } }`,
     { names: CLASS_NAMES },
   );
-  for (const target of createDataset.uploads) await upload(target, await cut(target.file.replace(/\.gz$/, '')));
+  for (const target of createDataset.uploads) await sendUpload(target, await cut(target.file.replace(/\.gz$/, '')));
   await ask(platform, 'mutation ($id: ID!) { completeDataset(id: $id) { status } }', { id: createDataset.dataset.id });
   await until(async () => (await ask(platform, '{ dataset(name: "fashion") { status } }')).dataset.status === 'READY', 30_000);
 }
