@@ -1,5 +1,6 @@
 import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
 import { GraphQLDateTime, GraphQLJSON } from 'graphql-scalars';
+import { decodeBase64 } from '../domain/base64.js';
 
 export const DateTime = GraphQLDateTime;
 export const JSONValue = GraphQLJSON;
@@ -20,13 +21,12 @@ export const Byte = new GraphQLScalarType<Buffer, string>({
   name: 'Byte',
   description: 'Bytes in base64, RFC 4648 section 4, with padding.',
   serialize: (value) => Buffer.from(value as Uint8Array).toString('base64'),
-  parseValue: (value) => decodeBase64(value),
-  parseLiteral: (node) => decodeBase64(node.kind === Kind.STRING ? node.value : undefined),
+  parseValue: (value) => parseBytes(value),
+  parseLiteral: (node) => parseBytes(node.kind === Kind.STRING ? node.value : undefined),
 });
 
-/** Node.js leaves out what is no base64; what it made of the rest does not give the text back. */
-function decodeBase64(text: unknown): Buffer {
-  const bytes = typeof text === 'string' ? Buffer.from(text, 'base64') : undefined;
-  if (bytes === undefined || bytes.toString('base64') !== text) throw new GraphQLError('Byte takes a string of base64');
+function parseBytes(value: unknown): Buffer {
+  const bytes = decodeBase64(value);
+  if (bytes === null) throw new GraphQLError('Byte takes a string of base64');
   return bytes;
 }

@@ -1,3 +1,4 @@
+import { decodeBase64 } from '../domain/base64.js';
 import { badInput } from '../errors.js';
 
 /** Tensors as the protocol writes them: numbers and texts in JSON, or little-endian bytes behind it. */
@@ -63,13 +64,13 @@ function itemsOfBytes(name: string, bytes: Uint8Array): Uint8Array[] {
   return items;
 }
 
-const itemsOfJson = (name: string, data: unknown) => flatten(name, data).map((text) => decodeBase64(name, text));
-
-function decodeBase64(name: string, text: unknown): Buffer {
-  if (typeof text !== 'string' || text.length % 4 !== 0 || /[^A-Za-z0-9+/]/.test(text.replace(/={1,2}$/, '')))
-    throw badInput(name, 'an element of BYTES in JSON is a string of base64; send others as binary data');
-  return Buffer.from(text, 'base64');
-}
+const itemsOfJson = (name: string, data: unknown) =>
+  flatten(name, data).map((text) => {
+    const bytes = decodeBase64(text);
+    if (bytes === null)
+      throw badInput(name, 'an element of BYTES in JSON is a string of base64; send others as binary data');
+    return bytes;
+  });
 
 function flatten(name: string, data: unknown): unknown[] {
   if (!Array.isArray(data)) throw badInput(name, 'no "data": send a list, or binary data with "binary_data_size"');

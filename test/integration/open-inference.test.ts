@@ -186,6 +186,13 @@ describe("an inference gives GraphQL's probabilities", () => {
     expect(data.servingStats.cachedModels).toHaveLength(2);
   });
 
+  it('of any reference, percent-encoded', async () => {
+    await platform.graphql('mutation { setAlias(model: "cats", alias: "first", version: 1) { name } }');
+    for (const path of ['cats%3A1', 'cats%40first'])
+      expect((await infer({ inputs: [jsonTensor()] }, path)).json.outputs[0].data).toEqual(await expected('cats:1'));
+    await platform.graphql('mutation { removeAlias(model: "cats", alias: "first") }');
+  });
+
   it('as the likeliest classes where they are asked for, each output in its own encoding', async () => {
     const probabilities = (await infer({ inputs: [jsonTensor()] })).json.outputs[0].data as number[];
     const best = [0, 1].flatMap((image) => {
@@ -225,6 +232,7 @@ describe('an inference is refused with {"error"}', () => {
     ['of no images', () => infer({ inputs: [tensor({ shape: [0, 3, 32, 32], data: [] })] }), 400, /^input: 0 images/],
     ['of 65 images', () => infer({ inputs: [image({ shape: [65], data: Array(65).fill('') })] }), 400, /^image: 65 images; a request takes 1 to 64$/],
     ['of no base64', () => infer({ inputs: [image({ data: ['%'] })] }), 400, /^image: .*base64/],
+    ['of base64 whose last bits are set', () => infer({ inputs: [image({ data: ['QR=='] })] }), 400, /^image: .*base64/],
     ['of no image', () => infer({ inputs: [image({ data: ['AAAA'] })] }), 400, /^image\.0: not a PNG/],
     ['of fewer bytes than it says', () => inferBinary({ inputs: [binaryTensor()] }, Buffer.alloc(8)), 400, /input: "binary_data_size" is 24576; 8 bytes are left/],
     ['of more bytes than it says', () => inferBinary({ inputs: [binaryTensor()] }, Buffer.alloc(24_580)), 400, /4 bytes behind the JSON belong to no input/],
