@@ -8,6 +8,11 @@ const port = z.coerce.number().int().min(0).max(65_535);
 const positive = z.coerce.number().int().positive();
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
 
+const passwordOf = (url: string) => decodeURIComponent(new URL(url).password);
+/** Its password is percent-encoded, if it has one. */
+const serverUrl = (name: string, scheme: RegExp) =>
+  z.string().refine((text) => scheme.test(text) && holds(() => passwordOf(text)), `must be a ${name}:// URL`);
+
 /** Each variable with its meaning; `docs/operations.md` and the compose file are held against this list by tests. */
 export const environmentSchema = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -15,8 +20,8 @@ export const environmentSchema = z.object({
   PORT: port.default(4000),
   /** Address that is listened on. */
   HOST: z.string().default('127.0.0.1'),
-  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgresql:// URL'),
-  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'must be a redis:// URL'),
+  DATABASE_URL: serverUrl('postgresql', /^postgres(ql)?:\/\//),
+  REDIS_URL: serverUrl('redis', /^rediss?:\/\//),
   /** Put before every Redis key and channel, so that several installations share one server. */
   REDIS_PREFIX: z.string().regex(/^[\w-]+$/).default('residual'),
   S3_ENDPOINT: httpUrl,
@@ -226,15 +231,25 @@ export class ConfigError extends Error {
 }
 
 function refuseKnownSecrets(env: z.infer<typeof environmentSchema>): void {
+  // RESIDUAL_ADMIN_KEY is longer than any of them.
   const secrets = {
-    DATABASE_URL: decodeURIComponent(new URL(env.DATABASE_URL).password),
+    DATABASE_URL: passwordOf(env.DATABASE_URL),
+    REDIS_URL: passwordOf(env.REDIS_URL),
     S3_SECRET_KEY: env.S3_SECRET_KEY,
-    RESIDUAL_ADMIN_KEY: env.RESIDUAL_ADMIN_KEY,
   };
   const faults = Object.entries(secrets)
-    .filter(([, secret]) => secret !== undefined && KNOWN_SECRETS.includes(secret))
+    .filter(([, secret]) => KNOWN_SECRETS.includes(secret))
     .map(([name]) => `${name} holds a well-known default secret, which production refuses`);
   if (faults.length > 0) throw new ConfigError(faults);
+}
+
+function holds(read: () => unknown): boolean {
+  try {
+    read();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -70,10 +70,14 @@ const EXAMPLE = Object.fromEntries(
     return name === undefined ? [] : [[name, value ?? '']];
   }),
 );
-const FILLED_IN = Object.fromEntries(Object.entries(EXAMPLE).map(([name, value]) => [name, value || 'x7f3'.repeat(6)]));
+/** Those that compose does not start without. */
+const REQUIRED = new Set([...COMPOSE_TEXT.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name));
+const FILLED_IN = Object.fromEntries(
+  Object.entries(EXAMPLE).map(([name, value]) => [name, value || (REQUIRED.has(name) ? 'x7f3'.repeat(6) : '')]),
+);
 
-const environmentOf = ({ environment = {} }: Service) =>
-  Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, interpolate(String(value), FILLED_IN)]));
+const environmentOf = ({ environment = {} }: Service, given = FILLED_IN) =>
+  Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, interpolate(String(value), given)]));
 
 describe('docker-compose.yml', () => {
   test('has the API, the workers and the three stores, the GPU worker on demand only', () => {
@@ -123,10 +127,20 @@ describe('docker-compose.yml', () => {
     expect(references.length).toBeGreaterThan(5);
     for (const { name, kind } of references) {
       expect(Object.keys(EXAMPLE)).toContain(name);
-      if (/PASSWORD|SECRET|KEY/.test(String(name))) expect({ name, kind }).toEqual({ name, kind: ':?' });
+      if (/PASSWORD|SECRET|ACCESS_KEY|ADMIN_KEY/.test(String(name))) expect({ name, kind }).toEqual({ name, kind: ':?' });
     }
-    for (const [name, value] of Object.entries(EXAMPLE)) if (/PASSWORD|SECRET|KEY/.test(name)) expect(value).toBe('');
+    for (const [name, value] of Object.entries(EXAMPLE)) if (/PASSWORD|SECRET|ACCESS_KEY|ADMIN_KEY/.test(name)) expect(value).toBe('');
     expect(() => interpolate('${POSTGRES_PASSWORD:?see .env.example}', EXAMPLE)).toThrow('POSTGRES_PASSWORD is not set');
+  });
+
+  test('each line of .env.example reaches a process of ours, a server of ours, or a port', () => {
+    const used = new Set([...COMPOSE_TEXT.matchAll(/\$\{(\w+)/g)].map(([, name]) => name));
+    expect(Object.keys(EXAMPLE).toSorted()).toEqual([...used].toSorted());
+    const given = { ...FILLED_IN, MODEL_CACHE_BYTES: '4096', TRAINING_THREADS: '3', MAX_DATASET_BYTES: '8192' };
+    const configOf = (name: string) => readConfig(environmentOf(compose.services[name] as Service, given));
+    expect(configOf('api').serving.cacheBytes).toBe(4_096);
+    expect([configOf('worker'), configOf('worker-quantize')].map(({ worker }) => worker.threads)).toEqual([3, 3]);
+    expect(configOf('worker-datasets').datasets.maxBytes).toBe(8_192);
   });
 
   test.each(services)('%s has a pinned image and a health check, and its volumes are named', (_, service) => {
@@ -148,8 +162,9 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  test.each(ours)('%s is checked on the port that it listens on', (_, service) => {
-    const { PORT, WORKER_HTTP_PORT } = environmentOf(service);
+  test.each(ours)('%s is checked on the port that it listens on, and answers other containers there', (_, service) => {
+    const { PORT, WORKER_HTTP_PORT, HOST } = environmentOf(service);
+    expect(HOST).toBe('0.0.0.0');
     const checked = /http:\/\/127\.0\.0\.1:(\d+)\/(\w+)/.exec(service.healthcheck?.test.join(' ') ?? '');
     expect(checked?.slice(1)).toEqual(PORT ? [PORT, 'readyz'] : [WORKER_HTTP_PORT, 'healthz']);
   });
