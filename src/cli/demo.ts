@@ -88,9 +88,9 @@ async function train(api: ApiClient, model: string, dataset: Dataset): Promise<R
   return run;
 }
 
-function start(api: ApiClient, input: Record<string, unknown>): Promise<string> {
+async function start(api: ApiClient, input: Record<string, unknown>): Promise<string> {
   say(`Training: ${EPOCHS} epochs, one-cycle schedule, batches of ${TRAINING.batchSize}.`);
-  return startTraining(api, input);
+  return (await startTraining(api, input)).id;
 }
 
 async function follow(api: ApiClient, id: string): Promise<Run> {

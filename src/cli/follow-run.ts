@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError, Unreachable, type ApiClient } from './client.js';
-import { readRun, watchRun, type Run } from './operations/runs.js';
+import { Unreachable, type ApiClient } from './client.js';
+import { findRunId, readRun, watchRun, type Run } from './operations/runs.js';
+import { patiently } from './patience.js';
 import type { Session } from './session.js';
 import { classTable, four } from './tables.js';
 import { displayProgress, type ProgressDisplay } from './training-progress.js';
@@ -9,8 +10,10 @@ import { displayProgress, type ProgressDisplay } from './training-progress.js';
 /** Ctrl-C: the command ends, the run does not. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
-  constructor(id: string) {
-    super(`the run goes on; "npx residual watch ${id}" comes back to it, "npx residual cancel ${id}" ends it`);
+  constructor(reference: string) {
+    super(
+      `the run goes on; "npx residual watch ${reference}" comes back to it, "npx residual cancel ${reference}" ends it`,
+    );
   }
 }
 
@@ -24,21 +27,25 @@ export class RunNotSucceeded extends Error {
 
 /**
  * Shows the run until it is over, then what came of it.
- * @throws Interrupted, RunNotSucceeded
+ * @param reference its number, its id, or the beginning of its id
+ * @throws Interrupted, RunNotSucceeded; Error where there is no such run
  */
-export async function followRun(session: Session, id: string, options: { plot?: string }): Promise<void> {
-  const run = await unlessInterrupted(id, (signal) => untilOver(session, id, signal));
+export async function followRun(session: Session, reference: string, options: { plot?: string }): Promise<void> {
+  const run = await unlessInterrupted(reference, async (signal) => {
+    const id = await patiently(() => findRunId(session.api, reference), signal);
+    return untilOver(session, id, signal);
+  });
   if (options.plot !== undefined) await plotRun(session, run, options.plot);
   session.result(run, describeEnd(run));
   if (run.status !== 'SUCCEEDED') throw new RunNotSucceeded(run);
 }
 
 /** @throws Interrupted on Ctrl-C, which aborts the signal of `work` */
-async function unlessInterrupted<T>(id: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function unlessInterrupted<T>(reference: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const leaving = new AbortController();
   let interrupt: () => void = () => undefined;
   const interrupted = new Promise<never>((_, reject) => {
-    interrupt = () => reject(new Interrupted(id));
+    interrupt = () => reject(new Interrupted(reference));
     process.on('SIGINT', interrupt);
   });
   try {
@@ -89,18 +96,6 @@ async function show(api: ApiClient, id: string, display: ProgressDisplay): Promi
     if (ENDS.includes(run.status)) return true;
   }
   return false;
-}
-
-/** Asks again while the server lacks its database: the run is none the worse for it. */
-async function patiently<T>(ask: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof ApiError && error.code === 'SERVICE_UNAVAILABLE')) throw error;
-    }
-    await sleep(AGAIN_AFTER_MS, undefined, { signal });
-  }
 }
 
 async function plotRun({ note }: Session, run: Run, file: string): Promise<void> {

@@ -4,6 +4,7 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Unreachable } from './client.js';
 
 /** Files to and from the object store, by the presigned addresses that the API gives. */
@@ -22,8 +23,34 @@ export interface Artifact {
   readonly downloadUrl: string;
 }
 
-/** @throws Unreachable */
+const SENDINGS = 4;
+const AGAIN_AFTER_MS = 500;
+
+/**
+ * Where the connection breaks or the store is away, the file is sent again, whole, as a PUT may be, up to three times.
+ * @param onBytes is told how many more bytes have been sent, less than none where they are sent again
+ * @throws Unreachable; Error where the store refuses it
+ */
 export async function sendFile(target: UploadTarget, file: string, onBytes: (count: number) => void): Promise<void> {
+  for (let sending = 1; ; sending++) {
+    let [sent, over] = [0, false];
+    try {
+      return await put(target, file, (count) => {
+        // fetch may have asked for a piece more than it could send.
+        if (over) return;
+        sent += count;
+        onBytes(count);
+      });
+    } catch (error) {
+      over = true;
+      if (sending === SENDINGS || !(error instanceof Unreachable)) throw error;
+    }
+    onBytes(-sent);
+    await sleep(AGAIN_AFTER_MS * 2 ** (sending - 1));
+  }
+}
+
+async function put(target: UploadTarget, file: string, onBytes: (count: number) => void): Promise<void> {
   const { size } = await stat(file);
   const response = await ask(target.url, {
     method: target.method,
@@ -32,6 +59,7 @@ export async function sendFile(target: UploadTarget, file: string, onBytes: (cou
     body: counted(createReadStream(file), onBytes),
     duplex: 'half',
   });
+  if (response.status >= 500) throw new Unreachable(new URL(target.url).origin, `status ${response.status}`);
   if (!response.ok) throw new Error(`${target.file} was not accepted: ${response.status} ${await response.text()}`);
 }
 

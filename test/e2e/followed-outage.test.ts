@@ -61,7 +61,7 @@ describe.each(['frozen', 'killed'] as const)('while PostgreSQL is %s a run is fo
   beforeAll(async () => {
     train = command('train', 'tiny', 'shapes', '--epochs', '200', '--batch-size', '16', '--tag', manner);
     await until(async () => / \| (running|epoch)/.test(train.stderr()), 60_000);
-    const [, id] = / started: (\S+)/.exec(train.stderr())!;
+    const [, number, id] = /Run (\d+) of tiny started: (\S+)/.exec(train.stderr())!;
     ({ page: before } = await visit(browser, platform, `/runs/${id}`));
     await status(before).getByText('running').waitFor();
     subscription = subscribe(await startTiny(platform, { epochs: 1 }));
@@ -73,7 +73,7 @@ describe.each(['frozen', 'killed'] as const)('while PostgreSQL is %s a run is fo
     const toldBefore = told.length;
     await without(servers.postgres, manner, async () => {
       const away = sleep(AWAY_MS);
-      watch = command('watch', id!);
+      watch = command('watch', number!);
       [meanwhile, table] = await Promise.all([`/runs/${id}`, `/?tag=${manner}`].map(visitInVain));
       await away;
       toldMeanwhile = told.length - toldBefore;
@@ -86,7 +86,7 @@ describe.each(['frozen', 'killed'] as const)('while PostgreSQL is %s a run is fo
     expect(JSON.parse(stdout)).toMatchObject({ status: 'SUCCEEDED', progress: 1 });
   });
 
-  it('by residual watch that was begun meanwhile', async () => {
+  it('by residual watch that was begun meanwhile, by its number', async () => {
     const { code, stderr } = await watch.ended;
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
   });

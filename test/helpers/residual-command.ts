@@ -29,6 +29,10 @@ export interface CommandOptions {
 export function startResidual(args: readonly string[], { env, cwd, input = '' }: CommandOptions = {}): ResidualProcess {
   const { PATH = '' } = process.env;
   const child = spawn(process.execPath, [RESIDUAL, ...args], { env: { PATH, HOME: '/nonexistent', ...env }, cwd });
+  // Of a test that failed before it ended what it started.
+  const end = () => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));

@@ -18,6 +18,10 @@ export interface StartCommand {
 export function startCommand(environment: Record<string, string>): StartCommand {
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, [START], { env: { PATH, HOME, ...environment } });
+  // Of a test that failed before it ended what it started.
+  const end = () => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
   let stdout = '';
   let stderr = '';
   child.stderr.on('data', (chunk) => (stderr += chunk));

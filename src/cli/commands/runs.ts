@@ -42,7 +42,7 @@ export function addWatch(program: Command): void {
     .argument('<run>', RUN)
     .option('--plot <file.png>', 'draw accuracy and loss over epochs', pngFile)
     .action((reference: string, options: { plot?: string }, command: Command) =>
-      withApi(command, async (session) => followRun(session, await findRunId(session.api, reference), options)),
+      withApi(command, (session) => followRun(session, reference, options)),
     );
   withExample(watch, 'npx residual watch 12 --plot curves.png');
 }

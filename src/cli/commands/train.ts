@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { choice, collected, decimal, pngFile, readJsonFile, wholeNumber, withExample } from '../arguments.js';
 import { followRun } from '../follow-run.js';
 import { readRun, startTraining } from '../operations/runs.js';
+import { patiently } from '../patience.js';
 import { withApi } from '../session.js';
 import { UsageError } from '../usage-error.js';
 
@@ -66,11 +67,11 @@ async function train(model: string, dataset: string, options: TrainOptions, comm
   await checkPlot(options);
   const given = options.input === undefined ? {} : await readJsonFile(options.input);
   await withApi(command, async (session) => {
-    const id = await startTraining(session.api, { ...given, ...fieldsOf(options, given), model, dataset });
-    const run = await readRun(session.api, id);
-    const started = `Run ${run.number} of ${model} started: ${id}`;
-    if (options.detach) return session.result(run, started);
-    session.note(started);
+    const { api, note, result } = session;
+    const { id, number } = await startTraining(api, { ...given, ...fieldsOf(options, given), model, dataset });
+    const started = `Run ${number} of ${model} started: ${id}`;
+    if (options.detach) return result(await patiently(() => readRun(api, id)), started);
+    note(started);
     await followRun(session, id, options);
   });
 }

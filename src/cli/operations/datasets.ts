@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiClient } from '../client.js';
+import { patiently } from '../patience.js';
 import { sendFile, type UploadTarget } from '../transfer.js';
 
 /** What is asked of the API about data sets, as any client would. */
@@ -101,7 +102,7 @@ export class InvalidDataset extends Error {
 
 async function validated(api: ApiClient, name: string, version: number): Promise<Dataset> {
   for (;;) {
-    const dataset = await findDataset(api, name, version);
+    const dataset = await patiently(() => findDataset(api, name, version));
     if (dataset === null) throw new Error(`the data set ${name}@${version} was deleted while it was validated`);
     if (dataset.status === 'READY') return dataset;
     if (dataset.status === 'INVALID') throw new InvalidDataset(dataset);

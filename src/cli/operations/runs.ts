@@ -12,13 +12,15 @@ export async function findUnfinishedRun(api: ApiClient, model: string, tag: stri
   return runs.nodes[0]?.id ?? null;
 }
 
-/** @returns the run's id */
-export async function startTraining(api: ApiClient, input: Record<string, unknown>): Promise<string> {
-  const { startTraining: run } = await api.request<{ startTraining: { id: string } }>(
-    'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id } }',
-    { input },
-  );
-  return run.id;
+/** What a run is known by. */
+export interface StartedRun {
+  readonly id: string;
+  readonly number: number;
+}
+
+export async function startTraining(api: ApiClient, input: Record<string, unknown>): Promise<StartedRun> {
+  const mutation = 'mutation ($input: StartTrainingInput!) { startTraining(input: $input) { id number } }';
+  return (await api.request<{ startTraining: StartedRun }>(mutation, { input })).startTraining;
 }
 
 /** At once, then as it goes on, then the end. */
