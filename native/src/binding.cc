@@ -243,10 +243,13 @@ class Session final : public Napi::ObjectWrap<Session> {
     const TrainerOptions options = trainerOptions(object(info[2], "options"));
     imageElements_ = description->inputShape[0] * description->inputShape[1] * description->inputShape[2];
     classes_ = description->numClasses;
-    call->work = [this, description, initial, options] {
+    // By the time that the event loop takes the answer, a close that was asked for behind it may have been done.
+    const auto bytes = std::make_shared<double>();
+    call->work = [this, description, initial, options, bytes] {
       trainer_ = std::make_unique<Trainer>(*description, copyTensors(initial), options);
+      *bytes = trainer_->plannedBytes();
     };
-    call->result = [this](Napi::Env env) { return Napi::Number::New(env, trainer_->plannedBytes()); };
+    call->result = [bytes](Napi::Env env) { return Napi::Number::New(env, *bytes); };
     return start(info.Env(), call);
   }
 

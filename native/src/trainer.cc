@@ -98,7 +98,12 @@ Network& Trainer::network(Mode mode, int64_t size) {
   if (networks_.size() >= kMostNetworks) networks_.pop_back();
   if (network->arenaBytes() > arena_.bytes()) {
     requireMemory(static_cast<double>(network->arenaBytes() - arena_.bytes()));
-    arena_.resize(network->arenaBytes());
+    try {
+      arena_.resize(network->arenaBytes());
+    } catch (const MemoryError&) {
+      networks_.clear();  // bound to memory that has been given back
+      throw;
+    }
     for (const Planned& planned : networks_) planned.network->bind(arena_.data());
   }
   network->bind(arena_.data());

@@ -182,7 +182,8 @@ class BatchNorm final : public Op, private GradientPieces, private PieceReader {
       mean += difference * pixels / (count + pixels);
       count += pixels;
     }
-    return {mean, std::max(0.0, squares / count)};
+    // Not std::max, which makes nothing of what is no number: a network that diverges must show it.
+    return {mean, squares < 0 ? 0 : squares / count};
   }
 
   void normaliseByBatch() {
