@@ -91,7 +91,8 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
   describe("PyTorch's run with clipped gradients, mixed targets and averaged weights", () => {
     const golden = readRecipeGolden();
 
-    it(`has its losses, hits, tensors and averages over ${effort.steps} steps`, async () => {
+    const whole = effort.steps === golden.correct.length;
+    it(`has its losses${whole ? ', hits, tensors and averages' : ' and hits'} over ${effort.steps} steps`, async () => {
       const session = await engine.open(golden.graph, golden.initial, golden.options);
       const expected = golden.tensor('losses').slice(0, effort.steps);
       const losses = new Float32Array(expected.length);
@@ -101,7 +102,7 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
         expect(correct).toBe(golden.correct[step]);
       }
       expect(largestDifference(losses, expected)).toBeLessThan(1e-3);
-      if (losses.length === golden.correct.length) {
+      if (whole) {
         const [tensors, averages] = [await session.tensors(), (await session.averages())!];
         for (const [tensor, values] of tensors)
           expect(largestDifference(values, golden.tensor(`final.${tensor}`)), tensor).toBeLessThan(1e-3);
@@ -134,7 +135,7 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
       expect(await once()).toEqual(await once());
     });
 
-    it('gives every tensor of the graph, in order and size, and first as it was given', async () => {
+    it('gives every tensor of the graph, and first as it was given', async () => {
       await train(async (session) => {
         const tensors = await session.tensors();
         const specs = graphTensors(network.graph);
@@ -154,14 +155,12 @@ export function describeEngine(name: Engine['name'], createEngine: () => Engine 
 
     it('leaves the arrays that it was given alone', async () => {
       const batch = tinyBatch(0);
-      const [images, weight] = [batch.images.slice(), network.initial.get('conv1.weight')!.slice()];
+      const given = structuredClone([batch, network.initial]);
       await train(async (session) => {
         await session.step(batch, 0.05);
         await session.evaluate(batch.images, batch.size);
       }, network);
-      expect(batch.images).toEqual(images);
-      expect(batch.labels).toHaveLength(batch.size);
-      expect(network.initial.get('conv1.weight')).toEqual(weight);
+      expect([batch, network.initial]).toEqual(given);
     });
 
     it('evaluates without changing anything, fewer images as well as all', async () => {

@@ -44,7 +44,7 @@ async function expectPleasant(page: Page): Promise<void> {
   }
   await page.setViewportSize({ width: 360, height: 800 });
   // A chart follows the window a frame later.
-  await vi.waitFor(() => expectFits(page));
+  await vi.waitFor(() => expectFits(page), { timeout: 15_000 });
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 

@@ -148,7 +148,7 @@ expect.extend({
   toBeNear(actual: Float32Array | undefined, expected: Float32Array, tolerance: number) {
     const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
     const differences = Array.from(expected, (value, i) => Math.abs(value - (actual?.[i] ?? NaN)) / scale);
-    const worst = differences.reduce((a, b) => (a >= b ? a : b), 0);
+    const worst = differences.reduce((a, b) => Math.max(a, b), 0);
     return {
       pass: actual?.length === expected.length && worst <= tolerance,
       message: () => `differs by ${worst} of ${scale}, allowed is ${tolerance} (element ${differences.indexOf(worst)} of ${expected.length})`,

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { startRoundRobin } from '../../bench/round-robin.js';
 import { freshName } from '../helpers/databases.js';
 import { storesOf } from '../helpers/platform-stores.js';
@@ -68,13 +68,12 @@ test('of two API processes behind one port one is killed: what it was answering 
   };
   const sent: Sent[] = [];
   let over = false;
+  onTestFinished(() => void (over = true));
   const lane = async (first: number) => {
     for (let picture = first; !over; picture++) sent.push(await send(picture % images.length));
   };
   const lanes = Promise.all(Array.from({ length: IN_FLIGHT }, (_, index) => lane(index)));
-  const until = async (count: number) => {
-    while (sent.length < count) await sleep(5);
-  };
+  const until = (count: number) => vi.waitUntil(() => sent.length >= count, { timeout: 60_000, interval: 5 });
   await until(100);
   // Stopped first, so that it certainly has requests when it dies.
   process.kill(killed.pid, 'SIGSTOP');

@@ -386,6 +386,15 @@ async function post(body: string, headers: Record<string, string> = {}) {
   return { status: response.status, ...((await response.json()) as { errors: [{ message: string; extensions: unknown }] }) };
 }
 
+test.each([
+  [200, 'that a resolver refuses', '{ models(first: 101) { totalCount } }'],
+  [400, 'that does not parse', '{ models(first: 101) { totalCount }'],
+  [400, 'that does not fit the schema', '{ model { totalCount } }'],
+])('the status is %i for a document %s', async (expected, _what, query) => {
+  const { status, errors } = await post(JSON.stringify({ query }));
+  expect({ status, errors: errors.length > 0 }).toEqual({ status: expected, errors: true });
+});
+
 describe('a request that is no GraphQL gets a GraphQL error all the same:', () => {
   test.each([
     ['no JSON', 'hello', {}],

@@ -61,7 +61,7 @@ describe('migrateDatabase', () => {
     await client.query('SELECT pg_advisory_lock($1)', [0x5e51_d0a1]);
     let done = false;
     const migrating = migrateDatabase(url).finally(() => (done = true));
-    await expect.poll(() => waitingForAdvisoryLock(client)).toBe(1);
+    await expect.poll(() => waitingForAdvisoryLock(client), { timeout: 15_000 }).toBe(1);
     expect(done).toBe(false);
     await client.query('SELECT pg_advisory_unlock($1)', [0x5e51_d0a1]);
     expect(await migrating).not.toEqual([]);

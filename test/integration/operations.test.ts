@@ -10,7 +10,7 @@ import { freshBucket } from '../helpers/buckets.js';
 import { databaseUrl, freshDatabase, freshName } from '../helpers/databases.js';
 import { openGate } from '../helpers/gate.js';
 import { startPlatform, type TestPlatform } from '../helpers/platform.js';
-import { createDatasetRow, createModelRow } from '../helpers/rows.js';
+import { createDatasetRow, createModelRow, createRunRow } from '../helpers/rows.js';
 
 const MAIN = path.resolve(import.meta.dirname, '../../dist/src/main.js');
 const LIST = '{ models { totalCount } }';
@@ -141,7 +141,7 @@ describe('a process whose stores are there', () => {
     expect((await values.next()).value).toEqual({ runProgress: { status: 'QUEUED' } });
     expect(await open()).toBe(1);
     await values.return?.();
-    await vi.waitFor(async () => expect(await open()).toBe(0));
+    await vi.waitFor(async () => expect(await open()).toBe(0), { timeout: 15_000 });
 
     const failed = async (document: string) => {
       for await (const _ of platform.subscribe(document)) throw new Error('a value');
@@ -215,7 +215,8 @@ describe('a store that is away', () => {
       expect(JSON.stringify(errors)).not.toMatch(/127\.0\.0\.1|ECONN|prisma/i);
     }
     await gate.open();
-    await vi.waitFor(async () => expect((await platform.graphql(LIST)).data).toEqual({ models: { totalCount: 0 } }));
+    const isBack = async () => expect((await platform.graphql(LIST)).data).toEqual({ models: { totalCount: 0 } });
+    await vi.waitFor(isBack, { timeout: 15_000 });
   });
 });
 
@@ -232,7 +233,8 @@ describe('SIGTERM', () => {
     gate.hold();
     const answer = platform.graphql(LIST);
     answer.catch(() => undefined);
-    await sleep(200);
+    // What it waits for cannot be seen from here.
+    await sleep(500);
     return { gate, platform, answer, lastValue };
   }
 
@@ -248,8 +250,8 @@ describe('SIGTERM', () => {
   test('lets requests end, closes subscriptions, and then the process, in order', async () => {
     const { gate, platform, answer, lastValue } = await busy();
     process.kill(platform.api.pid, 'SIGTERM');
-    await sleep(200);
-    await expect(fetch(platform.url)).rejects.toThrow('fetch failed');
+    const asked = () => fetch(platform.url).then(({ status }) => status, (error: Error) => error.message);
+    await expect.poll(asked, { timeout: 15_000 }).toBe('fetch failed');
     await gate.open();
     expect((await answer).data).toEqual({ models: { totalCount: 1 } });
     expect(await platform.api.ended).toBe('exit code 0');
@@ -260,7 +262,7 @@ describe('SIGTERM', () => {
   test('a second time ends the process at once', async () => {
     const { platform } = await busy();
     process.kill(platform.api.pid, 'SIGTERM');
-    await sleep(200);
+    await expect.poll(() => platform.api.said(), { timeout: 15_000 }).toContain('"stopping"');
     process.kill(platform.api.pid, 'SIGTERM');
     expect(await platform.api.ended).toBe('exit code 1');
   });
@@ -294,7 +296,7 @@ describe('a process that cannot start says why on one line and ends with 1:', ()
 
   const withPassword = (url: string) => Object.assign(new URL(url), { password: 'wrong' }).href;
   test.each([
-    ['a variable that is missing, and one that is wrong', () => ({ REDIS_URL: '', PORT: 'x' }), /REDIS_URL is not set.*|PORT .*REDIS_URL/],
+    ['a variable that is missing, and one that is wrong', () => ({ REDIS_URL: '', PORT: 'x' }), /(?=.*\bREDIS_URL is not set)(?=.*\bPORT )/],
     ['a port in use', async () => ({ PORT: String(await takenPort()) }), /address already in use/],
     ['a wrong password of the database', (env) => ({ DATABASE_URL: withPassword(env['DATABASE_URL']!) }), /password.*DATABASE_URL/],
     ['a database that is not there', () => ({ DATABASE_URL: databaseUrl(freshName('none_')) }), /no database none_/],
@@ -324,8 +326,7 @@ describe('a process that cannot start says why on one line and ends with 1:', ()
 async function waitingRun(url: string): Promise<string> {
   const database = connectDatabase(url);
   const [model, dataset] = await Promise.all([createModelRow(database), createDatasetRow(database)]);
-  const run = { modelId: model.id, datasetId: dataset.id, config: {}, plan: {}, totalSteps: 1 };
-  const { id } = await database.trainingRun.create({ data: run });
+  const { id } = await createRunRow(database, { model, dataset });
   await database.$disconnect();
   return id;
 }

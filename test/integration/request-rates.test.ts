@@ -21,15 +21,19 @@ async function send(key: string, query = '{ queueStats { waiting } }') {
   return { data, errors, retryAfter: response.headers.get('retry-after') };
 }
 
+/** The burst, and what the rate of ten a second adds while it lasts. */
+const mostWithin = (milliseconds: number) => 20 + Math.ceil(milliseconds / 100);
+
 test('a key sends twice its rate at once and its rate from then on; more is RATE_LIMITED and told when to come again', async () => {
   const key = await platform.createKey('VIEWER');
   await send(key);
   await sleep(200);
+  const since = performance.now();
   const burst = await Promise.all(Array.from({ length: 40 }, () => send(key)));
+  const most = mostWithin(performance.now() - since);
   const refused = burst.filter(({ errors }) => errors !== undefined);
   expect(burst.length - refused.length).toBeGreaterThanOrEqual(20);
-  // What trickles in during the burst itself, on a busy machine.
-  expect(burst.length - refused.length).toBeLessThanOrEqual(30);
+  expect(burst.length - refused.length).toBeLessThanOrEqual(most);
   for (const { errors, retryAfter } of refused) {
     expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: expect.any(Number) } }]);
     expect(retryAfter).toBe('1');
@@ -51,14 +55,16 @@ test('the limit is of the key: another is served meanwhile', async () => {
 test('the Open Inference Protocol counts by the same bucket, and says 429 with when to come again', async () => {
   const key = await platform.createKey('VIEWER');
   const ask = () => fetch(new URL('/v2/models/none', platform.url), { headers: { authorization: `Bearer ${key}` } });
+  const since = performance.now();
   const [answers, operations] = await Promise.all([
     Promise.all(Array.from({ length: 40 }, ask)),
     Promise.all(Array.from({ length: 10 }, () => send(key))),
   ]);
+  const most = mostWithin(performance.now() - since);
   const found = answers.filter(({ status }) => status === 404).length;
   const admitted = found + operations.filter(({ errors }) => errors === undefined).length;
   expect(admitted).toBeGreaterThanOrEqual(20);
-  expect(admitted).toBeLessThanOrEqual(30);
+  expect(admitted).toBeLessThanOrEqual(most);
   const refused = answers.filter(({ status }) => status === 429);
   expect(refused).toHaveLength(answers.length - found);
   for (const response of refused) {

@@ -4,10 +4,12 @@ import { dropObjects } from '../../src/infra/dropped-objects.js';
 import { createObjectStore } from '../../src/infra/objects.js';
 import { removeFinishedCheckpoints } from '../../src/runs/checkpoints.js';
 import { keysIn } from '../helpers/buckets.js';
+import { corruptObject } from '../helpers/corrupt-object.js';
 import { connect } from '../helpers/databases.js';
 import { bucketOf } from '../helpers/platform-stores.js';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
-import { ask, defineTiny, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { ask, defineTiny, glanceAtRun, startTiny, until, untilOver, uploadShapes } from '../helpers/training.js';
+import { resultOf } from '../helpers/whole-run.js';
 
 let platform: TestPlatform;
 let database: Database;
@@ -83,6 +85,29 @@ it('a cancelled run that keeps none has none left, and one that is going on has 
   await cancel(id);
   await until(async () => (await checkpoints(id)).length === 0, 10_000);
   await untilOnlyNamedStored();
+});
+
+it.each([
+  [2, 'goes on from the one before'],
+  [1, 'starts over'],
+])('a run that keeps %i and whose newest checkpoint is damaged %s, to the same end', async (keepCheckpoints, how) => {
+  const settings = { epochs: 40, seed: 21 };
+  const undisturbed = await untilOver(platform, await startTiny(platform, settings));
+  const id = await startTiny(platform, { ...settings, checkpointEverySteps: 1, keepCheckpoints });
+  await until(async () => (await checkpoints(id)).length === keepCheckpoints, 20_000);
+  const control = (what: string) => ask(platform, `mutation ($id: ID!) { ${what}Training(id: $id) { status } }`, { id });
+  await control('pause');
+  await until(async () => (await glanceAtRun(platform, id)).status === 'PAUSED', 20_000);
+  const [newest, before] = await checkpoints(id);
+  await corruptObject(bucketOf(platform), newest!.sha256);
+  await control('resume');
+  const run = await untilOver(platform, id);
+  expect(resultOf(run)).toEqual(resultOf(undisturbed));
+  const lines: string[] = run.logs.nodes.map(({ message }: { message: string }) => message);
+  const [unusable] = lines.filter((line) => line.startsWith(`the checkpoint of step ${newest!.step} cannot be used: `));
+  expect(unusable).toBeDefined();
+  const goesOn = lines.filter((line) => line.startsWith('goes on from step '));
+  expect(goesOn, how).toEqual(before ? [`goes on from step ${before.step} of ${40 * 13}`] : []);
 });
 
 it('what was dropped when the object store was away goes at the next look, unless a row names it', async () => {

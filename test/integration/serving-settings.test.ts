@@ -92,13 +92,13 @@ describe("a model's serving settings", () => {
 
   test('bound the queue: what is over maxQueue is RATE_LIMITED at once, what waits is answered', async () => {
     const model = await servedModel();
-    await configure(model, { maxQueue: 8, maxDelayMs: 1_500 });
+    await configure(model, { maxQueue: 8, maxDelayMs: 3_000 });
     await predict(model);
     const waiting = [predict(model, 6), predict(model, 2)];
-    await vi.waitFor(async () => expect(await metric('prediction_pending_images')).toBe(8));
-    const since = performance.now();
+    await vi.waitFor(async () => expect(await metric('prediction_pending_images')).toBe(8), { timeout: 2_500 });
     const { errors: refusal } = await predict(model);
-    expect(performance.now() - since).toBeLessThan(700);
+    // Before what waits was computed.
+    expect(await metric('prediction_pending_images')).toBe(8);
     expect(refusal?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryable: true });
     for (const { errors, data } of await Promise.all(waiting)) expect([errors, data.predict.batchSize]).toEqual([undefined, 8]);
     // Nothing waits: there is room again, also for a request that alone is larger.
@@ -108,7 +108,7 @@ describe("a model's serving settings", () => {
 
 test('a prediction that its client gave up over HTTP while it waited is never computed, and counted as given up', async () => {
   const model = await servedModel();
-  await configure(model, { maxDelayMs: 2_000 });
+  await configure(model, { maxDelayMs: 3_000 });
   await predict(model);
   const before = { images: await metric('prediction_batch_images_sum'), aborted: await metric('predictions_total', 'code="ABORTED"') };
   const preprocessed = await metric('prediction_preprocess_seconds_count');
@@ -119,10 +119,10 @@ test('a prediction that its client gave up over HTTP while it waited is never co
     headers: { 'content-type': 'application/json', authorization: `Bearer ${platform.adminKey}` },
     body: JSON.stringify({ query: PREDICT, variables: { model, images: Array(5).fill(PNG) } }),
   });
-  await vi.waitFor(async () => expect(await metric('prediction_preprocess_seconds_count')).toBe(preprocessed + 1));
+  await vi.waitFor(async () => expect(await metric('prediction_preprocess_seconds_count')).toBe(preprocessed + 1), { timeout: 15_000 });
   client.abort();
   await expect(given).rejects.toThrow('abort');
-  await vi.waitFor(async () => expect(await metric('predictions_total', 'code="ABORTED"')).toBe(before.aborted + 1));
+  await vi.waitFor(async () => expect(await metric('predictions_total', 'code="ABORTED"')).toBe(before.aborted + 1), { timeout: 15_000 });
   expect(await metric('prediction_pending_images')).toBe(0);
   const { data } = await predict(model, 2);
   expect(data.predict.batchSize).toBe(2);

@@ -57,12 +57,12 @@ describe('npm start with embedded servers', { sequential: true }, () => {
   test('starts a worker again that was killed, and says so', async () => {
     const { pid } = JSON.parse(await readFile(path.join(dataDir, 'worker-datasets.pid'), 'utf8'));
     process.kill(pid, 'SIGKILL');
-    await expect.poll(() => started.stderr()).toContain('worker-datasets ended (signal SIGKILL)');
+    await expect.poll(() => started.stderr(), { timeout: 15_000 }).toContain('worker-datasets ended (signal SIGKILL)');
     const restarted = async () => JSON.parse(await readFile(path.join(dataDir, 'worker-datasets.pid'), 'utf8')).pid;
     await expect.poll(restarted, { timeout: 15_000 }).not.toBe(pid);
   });
 
-  test('stops everything in order on SIGTERM, exit 0', async () => {
+  test('stops everything on SIGTERM, exit 0', async () => {
     started.signal('SIGTERM');
     const { code, stdout } = await started.ended;
     expect(code).toBe(0);
@@ -75,6 +75,7 @@ describe('npm start with embedded servers', { sequential: true }, () => {
     await started.ready;
     started.signal('SIGKILL');
     await started.ended;
+    await expect.poll(() => processesIn(dataDir), { timeout: 20_000 }).toEqual([]);
     started = embedded();
     const { url, key } = await started.ready;
     const { model } = await connectApi(url, key).request<{ model: unknown }>('{ model(name: "kept") { name } }');

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { startPlatform, type TestPlatform, type WorkerProcess } from '../helpers/platform.js';
 import { linesOf, readSweep, startSweep, sweepInput, untilSweepOver } from '../helpers/sweeps.js';
 import { defineTiny, until, uploadShapes } from '../helpers/training.js';
@@ -22,6 +22,7 @@ it('a sweep whose worker is killed again and again, and a trial under its worker
   expect(ids).toHaveLength(6);
 
   let over = false;
+  onTestFinished(() => void (over = true));
   let kills = 0;
   const killing = (async () => {
     while (!over) {

@@ -74,6 +74,7 @@ describe('ASHA', () => {
     expect(sweep).toMatchObject({ status: 'SUCCEEDED', trials: 6, rungs: [1, 3] });
     const stops = new Set(sweep.runs.map((run: any) => `${run.status} ${run.history.length}`));
     expect([...stops].every((stop) => ['CANCELLED 1', 'CANCELLED 3', 'SUCCEEDED 9'].includes(stop as string))).toBe(true);
+    expect(sweep.runs.filter(({ status }: any) => status === 'CANCELLED').length).toBeGreaterThanOrEqual(4);
     const best = sweep.runs[sweep.best.trial - 1];
     expect(best).toMatchObject({ status: 'SUCCEEDED', attempts: 3 });
     expect(linesOf(best).filter((line) => line.startsWith('promoted'))).toEqual([

@@ -11,6 +11,10 @@ const names = [...guide.matchAll(/^## (\S+)$/gm)].map(([, name]) => name!);
 describe('docs/recipes.md', () => {
   const schema = buildSchema(read('schema.graphql'));
 
+  test('has the three that issue and README name', () => {
+    expect(names).toEqual(['twelve-minutes', 'forty-five-minutes', 'notebook']);
+  });
+
   test.each(names)('the operations of %s are valid as they stand', (name) => {
     const { defineModel, startTraining } = recipeIn(guide, name);
     for (const operation of [defineModel, startTraining]) expect(validate(schema, parse(operation))).toEqual([]);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { StageDefinition } from '../../../src/domain/network/definition.js';
 import type { Graph, TensorMap } from '../../../src/domain/network/graph.js';
 import { initialTensors } from '../../../src/domain/network/initialise.js';
@@ -56,9 +56,12 @@ it('carries the classes and the normalisation, so that the file is enough to pre
   }); // prettier-ignore
 });
 
-it('is the same file for the same weights', () => {
+it('is the same file for the same weights, on another day as well', () => {
   const { graph, tensors } = readVariant('basic-projection');
-  expect(encodeTfjs(graph, tensors, metadata)).toEqual(encodeTfjs(graph, tensors, metadata));
+  const first = encodeTfjs(graph, tensors, metadata);
+  vi.useFakeTimers({ now: Date.now() + 86_400_000, toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(encodeTfjs(graph, tensors, metadata)).toEqual(first);
 });
 
 it('is nothing for a network that no layers of TensorFlow.js make', () => {

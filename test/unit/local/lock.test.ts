@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { lockDataDir } from '../../../src/local/lock.js';
 import { livingOwner, recordOwner } from '../../../src/local/process-identity.js';
 import type { Race } from '../../helpers/lock-racer.js';
@@ -32,6 +32,8 @@ it.each([
   const race: Race = { folders, rivals: 3, arrived: new SharedArrayBuffer(4 * folders.length) };
   const racers = Array.from({ length: race.rivals }, async () => {
     const thread = new Worker(new URL('../../helpers/lock-racer.ts', import.meta.url), { workerData: race });
+    // One that threw is waited for by the others for ever.
+    onTestFinished(() => void thread.terminate());
     const [outcomes] = (await once(thread, 'message')) as [string[]];
     return outcomes;
   });

@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { normalisationTables, writeNormalised } from '../../../src/domain/normalisation.js';
@@ -97,7 +98,13 @@ describe('an inference session', () => {
   });
 
   it('refuses a file that is no model, and leaves no thread behind', async () => {
+    const threads: Worker[] = [];
+    const note = (thread: Worker) => void threads.push(thread);
+    process.on('worker', note);
     await expect(open(new TextEncoder().encode('this is no model'))).rejects.toThrow(/onnxruntime: /);
+    process.off('worker', note);
+    // What a thread that has ended has for an id.
+    await expect.poll(() => threads.map(({ threadId }) => threadId), { timeout: 10_000 }).toEqual([-1]);
   });
 
   it('tells a run of what it cannot compute and goes on', async () => {

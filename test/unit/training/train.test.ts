@@ -312,12 +312,20 @@ describe('the training loop', () => {
       onCheckpoint: async () => {},
     };
     const plan = normalisePlan(recipe);
+    const events: string[] = [];
+    const open: Engine['open'] = async (...of) => {
+      const session = await engine.open(...of);
+      events.push('open');
+      const close = session.close.bind(session);
+      return Object.assign(session, { close: () => (events.push('close'), close()) });
+    };
     const task = {
-      plan, graph, data, engine, classNames: CLASS_NAMES, initial: initialTensors(graph, definition, 0),
-      normalisation: { mean: [0.4], std: [0.3] }, precision: 'FLOAT32' as const,
+      plan, graph, data, engine: Object.assign(Object.create(engine) as Engine, { open }), classNames: CLASS_NAMES,
+      initial: initialTensors(graph, definition, 0), normalisation: { mean: [0.4], std: [0.3] }, precision: 'FLOAT32' as const,
     }; // prettier-ignore
     await expect(train(task, sink, { stop: stop.signal })).rejects.toThrow('enough');
     expect(steps).toBe(4);
+    expect(events).toEqual(['open', 'close']);
   });
 });
 

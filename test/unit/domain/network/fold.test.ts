@@ -1,7 +1,9 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { foldBatchNorms } from '../../../../src/domain/network/fold.js';
+import { initialTensors } from '../../../../src/domain/network/initialise.js';
 import { buildGraph } from '../../../../src/domain/network/layers.js';
+import { normaliseNetwork } from '../../../../src/domain/network/normalise.js';
 import { encodeOnnx } from '../../../../src/formats/onnx.js';
 import { largestDifference, readVariant, readVariants, VARIANT_IMAGES } from '../../../golden/variants/variants.js';
 
@@ -40,16 +42,17 @@ it('computes weight * f and (bias - mean) * f + shift, f = scale / sqrt(variance
 });
 
 it('leaves a norm alone whose convolution somebody else reads too', () => {
-  const { definition } = readVariant('preactivated-bottleneck');
+  const inputShape = { height: 32, width: 32, channels: 3 };
+  const definition = normaliseNetwork({ preset: 'PREACT_RESNET20', inputShape, numClasses: 10 });
   const graph = buildGraph(definition);
   const first = graph.nodes.find(({ kind }) => kind === 'batchNorm')!;
-  expect(graph.nodes.filter(({ inputs }) => inputs.includes(first.inputs[0]!)).length).toBeGreaterThan(0);
-  const { graph: folded } = foldBatchNorms(graph, readVariant('preactivated-bottleneck').tensors);
+  expect(graph.nodes.filter(({ inputs }) => inputs.includes(first.inputs[0]!)).length).toBeGreaterThan(1);
+  const { graph: folded } = foldBatchNorms(graph, initialTensors(graph, definition, 0));
   const norms = folded.nodes.filter(({ kind }) => kind === 'batchNorm');
   const byName = new Map(folded.nodes.map((node) => [node.name, node]));
   for (const { inputs } of norms) {
     const readers = folded.nodes.filter((node) => node.inputs.includes(inputs[0]!));
     expect([byName.get(inputs[0]!)?.kind, readers.length]).not.toEqual(['conv', 1]);
   }
-  expect(norms.length).toBeGreaterThan(0);
+  expect(norms.map(({ name }) => name)).toContain(first.name);
 });
