@@ -38,7 +38,9 @@ export class DatasetResolver {
   }
 
   @Requires('TRAINER')
-  @Mutation(() => DatasetUploadType, { description: 'Answers with an upload target for each file of the format.' })
+  @Mutation(() => DatasetUploadType, {
+    description: 'Answers with an upload target for each name that a file of the format may have.',
+  })
   async createDataset(@Ctx() { services }: Context, @Arg('input', () => CreateDatasetInput) input: CreateDatasetInput) {
     return createDataset(services, input);
   }
@@ -50,7 +52,7 @@ export class DatasetResolver {
   }
 
   @Requires('TRAINER')
-  @Mutation(() => Boolean, { description: 'Refused while a run uses it.' })
+  @Mutation(() => Boolean, { description: 'Refused where a run was trained on it, for as long as that run is there.' })
   async deleteDataset(
     @Ctx() { services }: Context,
     @Arg('name', () => String) name: string,

@@ -15,7 +15,7 @@ export class QuantizedVersionResolver {
   @Mutation(() => ModelVersionType, {
     description:
       "Asks for the version's network in eight bits; a worker makes it, and quantization tells how far that is. " +
-      'Asked again it changes nothing, but tries once more what failed.',
+      'Asked again it changes nothing, but tries once more what failed; with another data set it is a CONFLICT.',
   })
   async quantizeVersion(
     @Ctx() { services }: Context,

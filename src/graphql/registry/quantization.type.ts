@@ -8,6 +8,6 @@ export const QuantizationStatusEnum = schemaEnum('QuantizationStatus', ['PENDING
 export class QuantizationType {
   @Field(() => QuantizationStatusEnum) status!: keyof typeof QuantizationStatusEnum;
   @Field(() => String, { nullable: true, description: 'Why the last attempt failed.' }) failure!: string | null;
-  @Field(() => DateTime, { description: 'When it was asked for.' }) createdAt!: Date;
+  @Field(() => DateTime, { description: 'When it was first asked for.' }) createdAt!: Date;
   @Field(() => DateTime, { nullable: true }) finishedAt!: Date | null;
 }

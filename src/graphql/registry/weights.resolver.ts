@@ -9,7 +9,10 @@ import { WeightsUploadType } from './weights.type.js';
 @Resolver()
 export class WeightsResolver {
   @Requires('TRAINER')
-  @Mutation(() => WeightsUploadType, { description: 'Where to send a safetensors file of weights for the model.' })
+  @Mutation(() => WeightsUploadType, {
+    description:
+      'Where to send a safetensors file of weights for the model. What is not imported within a day is gone.',
+  })
   async createWeightsUpload(@Ctx() { services }: Context, @Arg('model', () => String) model: string) {
     return createWeightsUpload(services, model);
   }

@@ -82,13 +82,16 @@ export class RunResolver {
   }
 
   @Requires('TRAINER')
-  @Mutation(() => TrainingRunType, { description: 'Waiting: at once. Running: within 2 s, behind a checkpoint.' })
+  @Mutation(() => TrainingRunType, {
+    description:
+      'Waiting: at once. Running: behind a checkpoint once its step has ended, of small networks within 2 s.',
+  })
   async pauseTraining(@Ctx() { services }: Context, @Arg('id', () => ID) id: string) {
     return pauseRun(services, id);
   }
 
   @Requires('TRAINER')
-  @Mutation(() => TrainingRunType, { description: 'From the last checkpoint, bit for bit.' })
+  @Mutation(() => TrainingRunType, { description: 'From the last checkpoint, on a CPU of the same kind bit for bit.' })
   async resumeTraining(@Ctx() { services }: Context, @Arg('id', () => ID) id: string) {
     return resumeRun(services, id);
   }

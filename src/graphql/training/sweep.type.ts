@@ -12,7 +12,9 @@ export class SweepType {
   @Field(() => ID) id!: string;
   @Field(() => String) name!: string;
   @Field(() => RunStatusEnum, {
-    description: 'RUNNING until every trial is over; SUCCEEDED where one of them did, else FAILED where one did.',
+    description:
+      'RUNNING until every trial is over; SUCCEEDED where one of them did, else FAILED where one did, else ' +
+      'CANCELLED. After cancelSweep CANCELLED at once.',
   })
   status!: RunStatus;
   @Field(() => JSONValue, { description: 'The whole input; the base as it was given.' }) config!: unknown;
