@@ -104,13 +104,16 @@ test('the precision that AUTO takes is no slower than the other, by steps of the
   const sessions = await Promise.all(
     engine.precisions.map((precision) => engine.open(notebook.graph, notebook.initial, sessionOptions(precision, 8))),
   );
-  const best = sessions.map(() => Infinity);
-  for (let round = 0; round < 8; round++)
+  // Of each the least, by the time that it has a core: what else the machine does takes its share of some rounds.
+  const least = sessions.map(() => Infinity);
+  const isSlower = () => least[0]! >= 1.15 * Math.min(...least);
+  for (let round = 0; round < 8 || (round < 60 && isSlower()); round++)
     for (const [index, session] of sessions.entries()) {
-      const start = performance.now();
+      const before = process.cpuUsage();
       await session.step(batch, 0.1);
-      best[index] = Math.min(best[index]!, performance.now() - start);
+      const { user, system } = process.cpuUsage(before);
+      least[index] = Math.min(least[index]!, user + system);
     }
   await Promise.all(sessions.map((session) => session.close()));
-  expect(best[0]).toBeLessThan(1.15 * Math.min(...best));
+  expect(isSlower(), `microseconds: ${least.join(', ')}`).toBe(false);
 });
