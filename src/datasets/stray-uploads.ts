@@ -22,6 +22,6 @@ export async function removeStrayUploads(
   });
   const kept = new Set(waiting.map(({ id }) => uploadPrefix(id)));
   const stray = uploads.filter((key) => !kept.has(key.slice(0, key.indexOf('/') + 1)));
-  for (const key of stray) await objects.removeUploads(key);
+  for (const key of stray) await objects.removeUpload(key);
   return stray.length;
 }

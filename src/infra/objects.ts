@@ -167,6 +167,11 @@ export class ObjectStore {
     return before.map(({ name }) => name.slice(uploadKey('').length));
   }
 
+  /** Removing what is not there is no error. */
+  async removeUpload(key: string): Promise<void> {
+    await this.removeKey(uploadKey(key));
+  }
+
   /** Removes every upload whose key starts with `prefix`. */
   async removeUploads(prefix: string): Promise<void> {
     for (const { name } of await this.listUploads(prefix)) await this.removeKey(name);

@@ -49,7 +49,7 @@ async function checkUpload({ objects }: Deps, model: Model, key: string): Promis
   const upload = await objects.statUpload(key);
   if (!upload) throw badInput('safetensors', `nothing was uploaded for ${model.name} under this id, or it was imported`);
   if (upload.bytes <= MAX_FILE_BYTES) return;
-  await objects.removeUploads(key);
+  await objects.removeUpload(key);
   throw tooLarge(`the file has ${upload.bytes} bytes, more than ${MAX_FILE_BYTES}`, 'safetensors');
 }
 
@@ -61,7 +61,7 @@ async function importUpload({ database, objects, dataDir }: Deps, model: Model, 
     const definition = model.definition as unknown as NetworkDefinition;
     const converted = await convert({ source, folder, definition, classNames: model.classNames });
     if (converted.kind === 'refused') {
-      await objects.removeUploads(key);
+      await objects.removeUpload(key);
       throw badInput('safetensors', converted.problem);
     }
     const version = await storeUntilNamed(async () => {
@@ -80,7 +80,7 @@ async function importUpload({ database, objects, dataDir }: Deps, model: Model, 
       });
     });
     // The version is there: what remains of the upload is no reason to tell of a failure.
-    await objects.removeUploads(key).catch(() => undefined);
+    await objects.removeUpload(key).catch(() => undefined);
     return version;
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -45,6 +45,13 @@ describe('presets', () => {
     const before = computedMs();
     const { data, errors } = await platform.graphql(QUERY);
     expect(computedMs() - before).toBeLessThan(1_000);
+    let quickestMs = Infinity;
+    for (let asked = 0; asked < 3; asked++) {
+      const start = performance.now();
+      await platform.graphql(QUERY);
+      quickestMs = Math.min(quickestMs, performance.now() - start);
+    }
+    expect(quickestMs).toBeLessThan(1_000);
     expect(errors).toBeUndefined();
     const told = data.presets.map((preset: Record<string, unknown>) => [preset['preset'], preset['parameters'], preset['depth']]);
     expect(told.toSorted()).toEqual(PUBLISHED.map((entry) => entry.slice(0, 3)).toSorted());

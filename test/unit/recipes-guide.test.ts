@@ -11,7 +11,7 @@ const names = [...guide.matchAll(/^## (\S+)$/gm)].map(([, name]) => name!);
 describe('docs/recipes.md', () => {
   const schema = buildSchema(read('schema.graphql'));
 
-  test('has the three that issue and README name', () => {
+  test('has what twelve minutes buy, what forty-five do, and the notebook', () => {
     expect(names).toEqual(['twelve-minutes', 'forty-five-minutes', 'notebook']);
   });
 
